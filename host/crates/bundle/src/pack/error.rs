@@ -1,0 +1,59 @@
+//! Why a project cannot be packed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use typecase_model::ManifestError;
+
+/// Why a project cannot be packed; the text names the file and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    #[error("{} has no typecase.toml: give the folder that has one, or make an app with `typecase new`", .folder.display())]
+    ManifestMissing { folder: PathBuf },
+    #[error("{} is not UTF-8 text: save it as UTF-8", .path.display())]
+    ManifestNotText { path: PathBuf },
+    #[error("{0}")]
+    Manifest(#[from] ManifestError),
+    #[error("the component {} does not exist: {}", .path.display(), build_hint(.build))]
+    ComponentMissing { path: PathBuf, build: Option<String> },
+    #[error("{} is not WebAssembly: `component` in typecase.toml must name a .wasm file", .path.display())]
+    NotWasm { path: PathBuf },
+    #[error("the assets folder {} does not exist: create it, or correct `assets` in typecase.toml", .path.display())]
+    AssetsMissing { path: PathBuf },
+    #[error("the assets folder {} has no files: add some, or remove `assets` from typecase.toml", .path.display())]
+    AssetsEmpty { path: PathBuf },
+    #[error("the fallback {} does not exist: create it, or correct `fallback` in typecase.toml", .path.display())]
+    FallbackMissing { path: PathBuf },
+    #[error("{} is a {kind}, and a bundle holds plain files only: replace it by the file itself", .path.display())]
+    NotAFile { path: PathBuf, kind: &'static str },
+    #[error("{} cannot be packed: {why}; rename it", .path.display())]
+    Name { path: PathBuf, why: &'static str },
+    #[error("the assets folder {} has more than {max} files", .path.display())]
+    TooManyFiles { path: PathBuf, max: usize },
+    #[error("cannot pack {}: {source}", .path.display())]
+    Zip { path: PathBuf, source: zip::result::ZipError },
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+impl PackError {
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// Names the file on disk where only the entry's name was known.
+    pub(super) fn within(self, file: &Path) -> Self {
+        match self {
+            Self::Zip { source, .. } => Self::Zip { path: file.to_owned(), source },
+            other => other,
+        }
+    }
+}
+
+fn build_hint(build: &Option<String>) -> String {
+    match build {
+        Some(command) => format!("build it with `typecase build` or `{command}`"),
+        None => "build it, or correct the path".to_owned(),
+    }
+}

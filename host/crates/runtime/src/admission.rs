@@ -1,0 +1,96 @@
+//! The bounded queue in front of the instances: first the app's own limit, then the node's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use typecase_model::Limits;
+
+use crate::error::{CallError, CallErrorKind};
+
+/// Decides who may have an instance. One per app; all share the node's part.
+#[derive(Debug)]
+pub struct Admission {
+    app: Arc<Semaphore>,
+    node: Arc<Semaphore>,
+    waiting: AtomicU32,
+    queue_max: u32,
+    wait_max: Duration,
+    concurrency: u32,
+}
+
+/// The right to one instance; given back on drop.
+#[derive(Debug)]
+pub struct Permit {
+    _app: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
+impl Admission {
+    pub fn new(limits: &Limits, node: Arc<Semaphore>) -> Self {
+        Self {
+            app: Arc::new(Semaphore::new(limits.concurrency as usize)),
+            node,
+            waiting: AtomicU32::new(0),
+            queue_max: limits.queue,
+            wait_max: Duration::from_millis(u64::from(limits.timeout_ms)),
+            concurrency: limits.concurrency,
+        }
+    }
+
+    /// Requests that have an instance now.
+    pub fn running(&self) -> u32 {
+        self.concurrency.saturating_sub(self.app.available_permits() as u32)
+    }
+
+    /// Requests that wait for one.
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Waits for an instance, in the order of arrival, within the queue's bounds.
+    ///
+    /// Refuses with `Overloaded` when the queue is full or the wait reaches the app's `timeout_ms`.
+    pub async fn admit(&self) -> Result<Permit, CallError> {
+        if let Ok(app) = self.app.clone().try_acquire_owned()
+            && let Ok(node) = self.node.clone().try_acquire_owned()
+        {
+            return Ok(Permit { _app: app, _node: node });
+        }
+        let _place = Place::take(&self.waiting, self.queue_max)?;
+        let both = async {
+            let app = self.app.clone().acquire_owned().await;
+            let node = self.node.clone().acquire_owned().await;
+            (app, node)
+        };
+        match tokio::time::timeout(self.wait_max, both).await {
+            Ok((Ok(app), Ok(node))) => Ok(Permit { _app: app, _node: node }),
+            Ok(_) => Err(CallError::new(CallErrorKind::Overloaded, "the node is shutting down")),
+            Err(_) => Err(CallError::new(
+                CallErrorKind::Overloaded,
+                "no instance became free within the app's timeout_ms",
+            )),
+        }
+    }
+}
+
+/// One place in the queue; given back on drop, also when the client leaves.
+struct Place<'a>(&'a AtomicU32);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a AtomicU32, queue_max: u32) -> Result<Self, CallError> {
+        if waiting.fetch_add(1, Ordering::Relaxed) >= queue_max {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            let detail = format!("the app's queue of {queue_max} requests is full");
+            return Err(CallError::new(CallErrorKind::Overloaded, detail));
+        }
+        Ok(Self(waiting))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

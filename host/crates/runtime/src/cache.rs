@@ -1,0 +1,104 @@
+//! This node's store of native code: made here, read here, in a folder that only this user can enter.
+//!
+//! Loading native code trusts it completely, so a file is loaded only if its seal is right: a hash over
+//! the code, keyed with a secret of this node. A file that is damaged, foreign or from another version has
+//! no right seal, or another name, and is made anew.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+const SECRET_BYTES: usize = 32;
+
+/// The folder of compiled code, and the secret that seals it.
+#[derive(Debug)]
+pub struct CodeCache {
+    folder: PathBuf,
+    secret: [u8; SECRET_BYTES],
+}
+
+impl CodeCache {
+    /// Opens the folder, or makes it with mode 0700 and a new secret.
+    pub fn open(folder: PathBuf) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        let path = folder.join("seal-secret");
+        let mut secret = [0; SECRET_BYTES];
+        match File::open(&path).and_then(|mut file| file.read_exact(&mut secret)) {
+            Ok(()) => {}
+            Err(_) => {
+                // Missing or damaged: a new secret costs one compilation per component.
+                File::open("/dev/urandom")?.read_exact(&mut secret)?;
+                let _ = fs::remove_file(&path);
+                OpenOptions::new()
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(&path)?
+                    .write_all(&secret)?;
+            }
+        }
+        Ok(Self { folder, secret })
+    }
+
+    /// Where the code of a component belongs; the name holds all that the code depends on.
+    pub fn code_path(&self, component_hex: &str, fingerprint: &str) -> PathBuf {
+        self.folder.join(format!("{component_hex}-{fingerprint}.cwasm"))
+    }
+
+    /// Where the compile child writes before its output is sealed.
+    pub fn unsealed_path(&self, component_hex: &str) -> PathBuf {
+        self.folder.join(format!("{component_hex}-{}.unsealed", std::process::id()))
+    }
+
+    /// Seals what the compile child wrote and puts it in its place.
+    pub fn seal(&self, unsealed: &Path, code: &Path) -> io::Result<()> {
+        let seal = self.seal_of(unsealed)?;
+        fs::write(seal_path(code), seal)?;
+        fs::rename(unsealed, code)
+    }
+
+    /// True if the code is there and is what this node made; removes it otherwise.
+    pub fn is_sealed(&self, code: &Path) -> bool {
+        if !code.exists() {
+            return false;
+        }
+        let right = match (fs::read(seal_path(code)), self.seal_of(code)) {
+            (Ok(found), Ok(expected)) => found == expected,
+            _ => false,
+        };
+        if !right {
+            tracing::warn!(file = %code.display(), "compiled code has a wrong seal and is made anew");
+            self.remove(code);
+        }
+        right
+    }
+
+    /// Forgets one file of code.
+    pub fn remove(&self, code: &Path) {
+        let _ = fs::remove_file(code);
+        let _ = fs::remove_file(seal_path(code));
+    }
+
+    fn seal_of(&self, path: &Path) -> io::Result<[u8; 32]> {
+        let mut hasher = Sha256::new();
+        hasher.update(self.secret);
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => break,
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+        // The secret on both ends: a hash with the secret in front alone can be extended.
+        hasher.update(self.secret);
+        Ok(hasher.finalize().into())
+    }
+}
+
+fn seal_path(code: &Path) -> PathBuf {
+    code.with_extension("seal")
+}

@@ -1,0 +1,154 @@
+//! The two engines of a process, one per WASI generation, and the clock that interrupts their guests.
+//!
+//! Compiled code of one engine is not valid in the other: support for concurrent tasks changes the code
+//! and costs each call 24 us, which guests of WASI 0.2 cannot use.
+
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
+
+/// How often a computing guest is interrupted, in milliseconds; also the grain of `cpu_ms`.
+///
+/// A request of another app waits for at most one such slice at a time.
+pub const TICK_MS: u64 = 10;
+
+/// A guest's stack; deeper recursion traps.
+const WASM_STACK_BYTES: usize = 512 * 1024;
+
+/// A fiber's stack: the guest's and 512 KiB for the host functions that it calls.
+const FIBER_STACK_BYTES: usize = 1024 * 1024;
+
+/// Memory that a freed slot may keep, so that its next user takes no page fault: enough for a
+/// JavaScript engine's working set.
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
+const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
+
+/// JavaScript engines have tables of about ten thousand functions.
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+/// A component from a compiler has one to four core instances; composed ones have more.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+
+/// The version of `wasi:http` that a component exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WasiGeneration {
+    /// `wasi:http/incoming-handler@0.2.x`
+    P2,
+    /// `wasi:http/handler@0.3.x`
+    P3,
+}
+
+impl WasiGeneration {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P2 => "p2",
+            Self::P3 => "p3",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::P2, Self::P3].into_iter().find(|generation| generation.as_str() == text)
+    }
+}
+
+/// The pool's size: how many instances of one engine may live at once, and how much memory each.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolSize {
+    pub instances_max: u32,
+    pub memory_bytes_max: usize,
+}
+
+/// What the compiler and the code it makes depend on; the same in the server and in the compile child.
+fn code_config(generation: WasiGeneration) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    config.async_stack_size(FIBER_STACK_BYTES);
+    match generation {
+        WasiGeneration::P2 => {
+            config.concurrency_support(false);
+        }
+        WasiGeneration::P3 => {
+            config.wasm_component_model_async(true);
+        }
+    }
+    config
+}
+
+/// An engine for the compile child: no pool, because it runs nothing.
+pub fn compiler_engine(generation: WasiGeneration) -> wasmtime::Result<Engine> {
+    Engine::new(&code_config(generation))
+}
+
+/// An engine that serves, with its instances in a pool of fixed size.
+pub fn serving_engine(generation: WasiGeneration, size: PoolSize) -> wasmtime::Result<Engine> {
+    let mut config = code_config(generation);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(size.instances_max)
+        .total_core_instances(size.instances_max.saturating_mul(4))
+        .total_memories(size.instances_max.saturating_mul(2))
+        .total_tables(size.instances_max.saturating_mul(2))
+        .total_stacks(size.instances_max)
+        .total_gc_heaps(size.instances_max)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memory_size(size.memory_bytes_max)
+        .table_elements(TABLE_ELEMENTS_MAX)
+        .max_unused_warm_slots(size.instances_max.saturating_mul(2));
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        // Only touched pages are reset, and they stay mapped: no system call and no fault per request.
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
+            .table_keep_resident(TABLE_KEEP_RESIDENT_BYTES);
+    }
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    Engine::new(&config)
+}
+
+/// Names everything that native code depends on: wasmtime's version, its settings, this CPU's features.
+///
+/// Code with another fingerprint is never loaded.
+pub fn fingerprint(engine: &Engine) -> String {
+    struct Sha(Sha256);
+    impl Hasher for Sha {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut hasher = Sha(Sha256::new());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let digest = hasher.0.finalize();
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Starts the one thread that advances both engines' epochs; it ends when the engines are dropped.
+pub fn start_ticker(engines: [&Engine; 2]) -> std::io::Result<()> {
+    let engines: [EngineWeak; 2] = engines.map(Engine::weak);
+    std::thread::Builder::new().name("epoch-ticker".into()).spawn(move || {
+        loop {
+            std::thread::sleep(Duration::from_millis(TICK_MS));
+            let mut alive = false;
+            for engine in &engines {
+                if let Some(engine) = engine.upgrade() {
+                    engine.increment_epoch();
+                    alive = true;
+                }
+            }
+            if !alive {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}

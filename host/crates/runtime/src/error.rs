@@ -1,0 +1,90 @@
+//! Why a call did not end in a response: whose fault it is, and what the client may be told.
+
+use std::fmt;
+
+/// A failed call. The kind is for the client, the detail for the log.
+#[derive(Debug)]
+pub struct CallError {
+    pub kind: CallErrorKind,
+    /// Text with backtrace and source, never shown to clients.
+    pub detail: String,
+}
+
+/// The kinds of failure that a client can tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallErrorKind {
+    /// The guest trapped or panicked.
+    Trap,
+    /// The guest asked for more memory than its limit and then gave up.
+    MemoryLimit,
+    /// The guest computed for longer than `cpu_ms`.
+    CpuLimit,
+    /// The guest did not answer within `timeout_ms`.
+    Timeout,
+    /// The guest returned without an answer, or with an error code.
+    NoResponse,
+    /// The app's or the node's queue is full, or waiting in it took too long.
+    Overloaded,
+    /// The client's request cannot be given to a component.
+    BadRequest,
+    /// The host failed.
+    Host,
+}
+
+impl CallErrorKind {
+    /// The stable code that clients, logs and metrics carry.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Trap => "guest-trap",
+            Self::MemoryLimit => "memory-limit",
+            Self::CpuLimit => "cpu-limit",
+            Self::Timeout => "guest-timeout",
+            Self::NoResponse => "no-response",
+            Self::Overloaded => "overloaded",
+            Self::BadRequest => "bad-request",
+            Self::Host => "host-error",
+        }
+    }
+}
+
+impl CallError {
+    pub(crate) fn new(kind: CallErrorKind, detail: impl fmt::Display) -> Self {
+        Self { kind, detail: detail.to_string() }
+    }
+
+    /// Classifies what wasmtime returned from a guest's run.
+    pub(crate) fn from_wasm(error: &wasmtime::Error, memory_refused: bool) -> Self {
+        let kind = if error.is::<Interrupted>() {
+            CallErrorKind::CpuLimit
+        } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            CallErrorKind::Overloaded
+        } else if memory_refused {
+            CallErrorKind::MemoryLimit
+        } else {
+            CallErrorKind::Trap
+        };
+        Self { kind, detail: format!("{error:?}") }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind.code(), self.detail)
+    }
+}
+
+impl std::error::Error for CallError {}
+
+/// The trap that ends a guest whose computing time is used up.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    pub cpu_ms: u32,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the guest computed for longer than its limit of {} ms (`cpu_ms`)", self.cpu_ms)
+    }
+}
+
+impl std::error::Error for Interrupted {}

@@ -1,0 +1,31 @@
+//! Outgoing HTTP requests of guests: refused, because no release can be granted them yet.
+//!
+//! Sockets are refused by the WASI context itself, whose default allows no address.
+
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+/// What `wasi:http` asks the host about; one per instance and without state.
+pub(crate) struct Hooks;
+
+type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+impl WasiHttpHooks for Hooks {
+    // The provided method makes a closure per header, on the path of every request.
+    fn is_forbidden_header(&mut self, name: &http::HeaderName) -> bool {
+        DEFAULT_FORBIDDEN_HEADERS.contains(name)
+    }
+
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Io,
+    ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send> {
+        tracing::info!(
+            target: "guest",
+            { http.host = request.uri().host().unwrap_or_default() },
+            "outgoing request refused: this server grants no outbound hosts"
+        );
+        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+    }
+}

@@ -1,0 +1,245 @@
+//! Calls of WASI 0.2 components: instantiate, call and drop as one future, which the task of the
+//! client's connection polls. A client that leaves drops the future, and the guest with it.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use wasmtime::Store;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView};
+
+use crate::admission::Permit;
+use crate::body::{GuestBody, GuestRun};
+use crate::component::Inner;
+use crate::error::{CallError, CallErrorKind};
+use crate::request::RequestBody;
+use crate::state::InstanceState;
+
+/// An instance that waits for its next request longer than this is dropped at the next chance.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+pub(crate) struct P2 {
+    pre: ProxyPre<InstanceState>,
+    /// Instances that may serve again, newest last; empty unless the manifest allows reuse.
+    idle: Mutex<VecDeque<Idle>>,
+}
+
+struct Idle {
+    instance: Instance,
+    since: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+struct Instance {
+    store: Store<InstanceState>,
+    proxy: Proxy,
+    served: u32,
+}
+
+type Answer = Result<http::Response<WasiBody>, ErrorCode>;
+
+impl P2 {
+    pub(crate) fn new(pre: ProxyPre<InstanceState>) -> Self {
+        Self { pre, idle: Mutex::default() }
+    }
+
+    /// Runs the guest for one request until it has answered with headers.
+    pub(crate) async fn call(
+        component: &Arc<Inner>,
+        this: &Arc<Self>,
+        request: http::Request<RequestBody>,
+        https: bool,
+        request_id: Arc<str>,
+        permit: Permit,
+    ) -> Result<http::Response<GuestBody>, CallError> {
+        let (sender, mut receiver) = oneshot::channel();
+        let mut guest: Option<GuestRun> = Some(Box::pin(run(
+            component.clone(),
+            this.clone(),
+            request,
+            https,
+            request_id.clone(),
+            permit,
+            sender,
+        )));
+        let answer = poll_fn(|cx| {
+            // The guest first: most have finished when they give way, and then the body is whole.
+            if let Some(run) = &mut guest
+                && let Poll::Ready(result) = run.as_mut().poll(cx)
+            {
+                guest = None;
+                if let Err(error) = result {
+                    return Poll::Ready(Err(error));
+                }
+            }
+            match Pin::new(&mut receiver).poll(cx) {
+                Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
+                Poll::Ready(Err(_)) => Poll::Ready(Err(CallError::new(
+                    CallErrorKind::NoResponse,
+                    "the guest returned without setting its response-outparam",
+                ))),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        let wall = Duration::from_millis(u64::from(component.limits.timeout_ms));
+        let answer: Answer = match tokio::time::timeout(wall, answer).await {
+            Ok(answer) => answer?,
+            Err(_) => {
+                let detail = format!("no response within {} ms", component.limits.timeout_ms);
+                return Err(CallError::new(CallErrorKind::Timeout, detail));
+            }
+        };
+        let response = answer.map_err(|code| {
+            let detail = format!("the guest answered with the error {code:?}");
+            CallError::new(CallErrorKind::NoResponse, detail)
+        })?;
+        let (parts, frames) = response.into_parts();
+        let body = body(component, guest, frames, request_id);
+        Ok(http::Response::from_parts(parts, body))
+    }
+
+    fn take_idle(&self) -> Option<Instance> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.pop_back().map(|idle| idle.instance)
+    }
+
+    fn put_idle(&self, component: &Inner, instance: Instance) {
+        // An idle instance holds a slot of the pool, of which only some may be held so.
+        let Ok(permit) = component.idle_slots.clone().try_acquire_owned() else {
+            return;
+        };
+        let expired = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.push_back(Idle { instance, since: Instant::now(), _permit: permit });
+            let fresh = idle.iter().position(|idle| idle.since.elapsed() < IDLE_MAX).unwrap_or(0);
+            idle.drain(..fresh).collect::<Vec<_>>()
+        };
+        drop(expired);
+    }
+}
+
+/// The body of an answer: whole, if the guest has finished and wrote at most one piece.
+fn body(
+    component: &Arc<Inner>,
+    guest: Option<GuestRun>,
+    mut frames: WasiBody,
+    request_id: Arc<str>,
+) -> GuestBody {
+    if guest.is_some() {
+        return GuestBody::running(guest, None, frames, component.clone(), request_id);
+    }
+    let first = match frames.frame().now_or_never() {
+        Some(None) => return GuestBody::Whole(None),
+        Some(Some(Ok(frame))) if frame.is_data() => frame,
+        Some(Some(Ok(frame))) => {
+            return GuestBody::running(None, Some(frame), frames, component.clone(), request_id);
+        }
+        Some(Some(Err(_))) | None => {
+            return GuestBody::running(None, None, frames, component.clone(), request_id);
+        }
+    };
+    if frames.is_end_stream() {
+        return GuestBody::Whole(first.into_data().ok());
+    }
+    match frames.frame().now_or_never() {
+        Some(None) => GuestBody::Whole(first.into_data().ok()),
+        Some(Some(Ok(second))) => {
+            // A second frame: put both in front of the rest.
+            let rest = http_body_util::StreamBody::new(futures_util::stream::iter([Ok(second)]));
+            let frames = Chain { head: Some(rest.boxed_unsync()), tail: frames }.boxed_unsync();
+            GuestBody::running(None, Some(first), frames, component.clone(), request_id)
+        }
+        Some(Some(Err(error))) => {
+            let rest = http_body_util::StreamBody::new(futures_util::stream::iter([Err(error)]));
+            GuestBody::running(None, Some(first), rest.boxed_unsync(), component.clone(), request_id)
+        }
+        None => GuestBody::running(None, Some(first), frames, component.clone(), request_id),
+    }
+}
+
+/// One body after another.
+struct Chain {
+    head: Option<WasiBody>,
+    tail: WasiBody,
+}
+
+impl Body for Chain {
+    type Data = Bytes;
+    type Error = wasmtime_wasi_http::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        if let Some(head) = &mut self.head {
+            match Pin::new(head).poll_frame(cx) {
+                Poll::Ready(None) => self.head = None,
+                other => return other,
+            }
+        }
+        Pin::new(&mut self.tail).poll_frame(cx)
+    }
+}
+
+/// A guest's whole run for one request.
+async fn run(
+    component: Arc<Inner>,
+    this: Arc<P2>,
+    request: http::Request<RequestBody>,
+    https: bool,
+    request_id: Arc<str>,
+    permit: Permit,
+    sender: oneshot::Sender<Answer>,
+) -> Result<(), CallError> {
+    // Moved in, so that it is given back when the instance is gone.
+    let _permit = permit;
+    let reuse = component.limits.reuse;
+    let reused = if reuse > 1 { this.take_idle() } else { None };
+    let mut instance = match reused {
+        Some(mut instance) => {
+            instance.store.data_mut().begin_request(request_id);
+            instance
+        }
+        None => {
+            let mut store = component.new_store(request_id);
+            let proxy = this
+                .pre
+                .instantiate_async(&mut store)
+                .await
+                .map_err(|error| CallError::from_wasm(&error, store.data().memory.refused))?;
+            Instance { store, proxy, served: 0 }
+        }
+    };
+    let store = &mut instance.store;
+    let scheme = if https { Scheme::Https } else { Scheme::Http };
+    let mut http = store.data_mut().http();
+    let request = http
+        .new_incoming_request(scheme, request)
+        .map_err(|error| CallError::new(CallErrorKind::BadRequest, error))?;
+    let outparam = http
+        .new_response_outparam(sender)
+        .map_err(|error| CallError::new(CallErrorKind::Host, error))?;
+    let result = instance
+        .proxy
+        .wasi_http_incoming_handler()
+        .call_handle(&mut *store, request, outparam)
+        .await;
+    if let Err(error) = result {
+        return Err(CallError::from_wasm(&error, store.data().memory.refused));
+    }
+    instance.served += 1;
+    if instance.served < reuse {
+        this.put_idle(&component, instance);
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! What one instance owns on the host's side, and the limits that hold for it.
+
+use std::sync::Arc;
+
+use typecase_model::Limits;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::component::ComponentLabels;
+use crate::engine::TICK_MS;
+use crate::error::Interrupted;
+use crate::outbound::Hooks;
+use crate::output::GuestOutput;
+use crate::turns::Turns;
+
+/// Handles an instance may hold: streams, bodies, fields, pollables.
+const RESOURCES_MAX: usize = 10_000;
+
+/// Memory the host allocates to lift the arguments of one call.
+const HOSTCALL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Size of one set of header fields that a guest makes.
+const FIELDS_BYTES_MAX: usize = 64 * 1024;
+
+/// Random bytes a guest may ask for in one call.
+const RANDOM_BYTES_MAX: u64 = 1024 * 1024;
+
+const INSTANCES_MAX: usize = 100;
+const TABLE_ELEMENTS_MAX: usize = 100_000;
+
+pub(crate) struct InstanceState {
+    /// Made when the guest first asks for it: most requests need no clock, random number or stream.
+    wasi: Option<Box<WasiCtx>>,
+    http: WasiHttpCtx,
+    hooks: Hooks,
+    table: ResourceTable,
+    pub(crate) memory: MemoryLimiter,
+    labels: Arc<ComponentLabels>,
+    request_id: Arc<str>,
+    cpu_ticks: u64,
+    cpu_ms: u32,
+}
+
+impl InstanceState {
+    /// Makes the store of a new instance, with all of its limits set.
+    pub(crate) fn new_store(
+        engine: &wasmtime::Engine,
+        limits: &Limits,
+        labels: Arc<ComponentLabels>,
+        request_id: Arc<str>,
+    ) -> Store<Self> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS_BYTES_MAX);
+        let memory = MemoryLimiter {
+            left_bytes: u64::from(limits.memory_mb) * 1024 * 1024,
+            refused: false,
+        };
+        let state = Self {
+            wasi: None,
+            http,
+            hooks: Hooks,
+            table,
+            memory,
+            labels,
+            request_id,
+            cpu_ticks: 0,
+            cpu_ms: limits.cpu_ms,
+        };
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            let state = context.data_mut();
+            state.cpu_ticks += 1;
+            if state.cpu_ticks * TICK_MS > u64::from(state.cpu_ms) {
+                return Err(Interrupted { cpu_ms: state.cpu_ms }.into());
+            }
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turns::of_this_thread().next())))
+        });
+        store
+    }
+
+    /// Starts the accounts of the next request of a reused instance.
+    pub(crate) fn begin_request(&mut self, request_id: Arc<str>) {
+        self.cpu_ticks = 0;
+        self.request_id = request_id;
+    }
+}
+
+impl WasiView for InstanceState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let ctx = self.wasi.get_or_insert_with(|| {
+            let output =
+                |stream| GuestOutput::new(self.labels.clone(), self.request_id.clone(), stream);
+            let mut builder = WasiCtx::builder();
+            builder.stdout(output("stdout")).stderr(output("stderr")).max_random_size(RANDOM_BYTES_MAX);
+            Box::new(builder.build())
+        });
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for InstanceState {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Holds all linear memories of one instance together under the app's limit.
+pub(crate) struct MemoryLimiter {
+    left_bytes: u64,
+    /// Growth was refused once: if the guest then traps, this is why.
+    pub(crate) refused: bool,
+}
+
+impl ResourceLimiter for MemoryLimiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let wanted_bytes = desired.saturating_sub(current) as u64;
+        if wanted_bytes > self.left_bytes || maximum.is_some_and(|maximum| desired > maximum) {
+            self.refused = true;
+            return Ok(false);
+        }
+        self.left_bytes -= wanted_bytes;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS_MAX)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES_MAX
+    }
+}

@@ -1,0 +1,1 @@
+CREATE INDEX releases_digest ON releases (digest)

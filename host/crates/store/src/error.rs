@@ -1,0 +1,143 @@
+//! What can go wrong in the system of record, sorted by what the caller can do about it.
+
+use std::time::Duration;
+
+use typecase_model::{AppName, Generation, ReleaseNumber};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nobody's mistake and maybe over soon: down, hung, locked, full. Trying again is right.
+    #[error("could not {what}: the {part} is not available ({source})")]
+    Unavailable {
+        what: &'static str,
+        part: &'static str,
+        source: Source,
+    },
+    /// Someone else was first; look again before you try again.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    #[error("{0} does not exist")]
+    NotFound(String),
+    #[error("{0} exists already")]
+    Exists(String),
+    /// What is stored is not what was stored. Trying again does not help.
+    #[error("{what} is corrupt: {detail}")]
+    Corrupt { what: String, detail: String },
+    /// The tables and this binary do not fit together.
+    #[error("the database does not fit this version of typecase: {0}")]
+    Schema(String),
+}
+
+/// A change that lost against another one, with both generations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub app: AppName,
+    /// The generation the caller had seen, when it named one.
+    pub expected: Option<Generation>,
+    pub found: Generation,
+    /// The release that is being rolled out, when that is what stands in the way.
+    pub candidate: Option<ReleaseNumber>,
+}
+
+impl std::error::Error for Conflict {}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            app,
+            expected,
+            found,
+            candidate,
+        } = self;
+        match candidate {
+            Some(number) => write!(
+                f,
+                "release {number} of `{app}` is being rolled out (generation {found}"
+            )?,
+            None => write!(f, "`{app}` was changed by someone else (generation {found}")?,
+        }
+        match expected {
+            Some(expected) => write!(f, ", expected {expected}): ")?,
+            None => write!(f, "): ")?,
+        }
+        f.write_str("wait until that is done, look at the app, then try again")
+    }
+}
+
+impl StoreError {
+    pub(crate) fn deadline(what: &'static str, deadline: Duration) -> Self {
+        let source = format!("no answer within {} ms", deadline.as_millis()).into();
+        Self::Unavailable {
+            what,
+            part: "database",
+            source,
+        }
+    }
+
+    pub(crate) fn storage(what: &'static str, source: impl Into<Source>) -> Self {
+        Self::Unavailable {
+            what,
+            part: "bundle storage",
+            source: source.into(),
+        }
+    }
+
+    pub(crate) fn corrupt_row(what: impl Into<String>, detail: impl ToString) -> Self {
+        Self::Corrupt {
+            what: what.into(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(crate) fn no_app(app: &AppName) -> Self {
+        Self::NotFound(format!("app `{app}`"))
+    }
+
+    pub(crate) fn no_release(app: &AppName, number: ReleaseNumber) -> Self {
+        Self::NotFound(format!("release {number} of `{app}`"))
+    }
+
+    /// Names the call that failed; errors of SQL itself do not know it.
+    pub(crate) fn during(self, call: &'static str) -> Self {
+        match self {
+            Self::Unavailable {
+                what: "",
+                part,
+                source,
+            } => Self::Unavailable {
+                what: call,
+                part,
+                source,
+            },
+            other => other,
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn may_be_retried(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { index, source } => {
+                Self::corrupt_row(format!("database column {index}"), source)
+            }
+            sqlx::Error::Decode(source) => Self::corrupt_row("a database row", source),
+            sqlx::Error::Database(source)
+                if matches!(source.code().as_deref(), Some("11" | "26")) =>
+            {
+                Self::corrupt_row("the database file", source)
+            }
+            source => Self::Unavailable {
+                what: "",
+                part: "database",
+                source: Box::new(source),
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The admin port: API, health and metrics, on the control plane's own async runtime.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use metrics::gauge;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use typecase_runtime::Runtime;
+
+use crate::ingress::{Ingress, observe_load};
+use crate::lifecycle::Lifecycle;
+
+/// People, scripts and scrapers; far fewer than the clients of apps.
+const CONNECTIONS_MAX: usize = 1_000;
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What health and metrics read.
+#[derive(Clone)]
+pub struct Vitals {
+    pub lifecycle: Arc<Lifecycle>,
+    pub ingress: Arc<Ingress>,
+    pub runtime: Arc<Runtime>,
+    pub metrics: PrometheusHandle,
+}
+
+/// Health and metrics; neither needs a token, and neither waits for a dependency.
+pub fn vitals_router(vitals: Vitals) -> Router {
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(vitals)
+}
+
+async fn readyz(State(vitals): State<Vitals>) -> impl IntoResponse {
+    match (vitals.lifecycle.is_ready(), vitals.lifecycle.is_draining()) {
+        (true, _) => (StatusCode::OK, "ready\n"),
+        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        (false, false) => (StatusCode::SERVICE_UNAVAILABLE, "loading the active releases\n"),
+    }
+}
+
+async fn metrics(State(vitals): State<Vitals>) -> impl IntoResponse {
+    observe_load(&vitals.ingress);
+    let stats = vitals.runtime.stats();
+    for (name, value) in [
+        ("typecase_code_cache_hits", &stats.cache_hits),
+        ("typecase_compilations", &stats.compilations),
+        ("typecase_compile_milliseconds", &stats.compile_ms),
+    ] {
+        gauge!(name).set(value.load(std::sync::atomic::Ordering::Relaxed) as f64);
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], vitals.metrics.render())
+}
+
+/// Serves until the node ends. Unlike `axum::serve`, with a deadline for a request's head.
+pub async fn serve(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        let router = router.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let _ = stream.set_nodelay(true);
+            let mut builder = auto::Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+            builder.http2().timer(TokioTimer::new());
+            let service = TowerToHyperService::new(router);
+            if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!("an admin connection ended: {error}");
+            }
+        });
+    }
+}
+
+async fn pause_after(error: &io::Error) {
+    tracing::warn!("accepting an admin connection failed: {error}");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}

@@ -1,0 +1,143 @@
+//! The command line: one file a command, each turning arguments into an `Answer` that is printed here.
+
+mod answer;
+mod apps;
+mod client;
+mod compile_component;
+mod credentials;
+mod doctor;
+mod failure;
+mod local_bundle;
+mod node;
+mod nodes;
+mod progress;
+mod publish;
+mod releases;
+mod rollback;
+mod rollout;
+mod server;
+mod text;
+mod token;
+mod withdraw;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use answer::Answer;
+use client::Client;
+use failure::{Exit, Failure};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage, 3 server unreachable, 4 not allowed, 5 not converged.
+On a node's own machine, as the node's user, no token is needed: the data folder's `cli-token` is used.";
+
+/// Typecase: an application server for WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "typecase", version, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(flatten)]
+    global: GlobalArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
+struct GlobalArguments {
+    /// Any node's admin address.
+    #[arg(
+        long,
+        global = true,
+        env = "TYPECASE_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:22345"
+    )]
+    server: String,
+    /// API token; TYPECASE_TOKEN_FILE names a file with one.
+    #[arg(long, global = true, env = "TYPECASE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// A node's data folder.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Print one JSON document instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Node(node::NodeArguments),
+    /// Publish an app: a project folder, a bundle (.zip) or a bare component (.wasm).
+    Publish(publish::PublishArguments),
+    /// List the published apps.
+    Apps,
+    /// List an app's releases.
+    Releases(releases::ReleasesArguments),
+    /// Make an older release serve again.
+    Rollback(rollback::RollbackArguments),
+    /// Stop serving an app; its releases are kept.
+    Withdraw(withdraw::WithdrawArguments),
+    /// List the nodes.
+    Nodes,
+    /// Manage API tokens.
+    Token(token::TokenArguments),
+    /// Check this machine and the server.
+    Doctor(doctor::DoctorArguments),
+    /// Compile one component: what a node starts for each release it prepares.
+    #[command(name = "compile-component", hide = true)]
+    CompileComponent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Parses the arguments, runs one command and prints its answer. Wrong usage ends the process with 2.
+pub fn run() -> ExitCode {
+    let Arguments { global, command } = Arguments::parse();
+    let result = match command {
+        Command::CompileComponent { arguments } => return compile_component::run(arguments),
+        Command::Node(arguments) => return node::run(&global, arguments),
+        Command::Doctor(arguments) => doctor::run(&global, &arguments),
+        other => talk_to_server(&global, other),
+    };
+    answer::print(result, global.json)
+}
+
+fn talk_to_server(global: &GlobalArguments, command: Command) -> Result<Answer, Failure> {
+    let client = Client::new(global)?;
+    // One thread is enough for one request, and starts faster than a pool.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local(Exit::Failed, "no-runtime", format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        match command {
+            Command::Publish(arguments) => publish::run(&client, arguments).await,
+            Command::Apps => apps::run(&client).await,
+            Command::Releases(arguments) => releases::run(&client, arguments).await,
+            Command::Rollback(arguments) => rollback::run(&client, arguments).await,
+            Command::Withdraw(arguments) => withdraw::run(&client, arguments).await,
+            Command::Nodes => nodes::run(&client).await,
+            Command::Token(arguments) => token::run(&client, arguments).await,
+            Command::Node(_) | Command::Doctor(_) | Command::CompileComponent { .. } => Err(Failure::local(
+                Exit::Usage,
+                "wrong-command",
+                "this command does not talk to a server".to_owned(),
+            )),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

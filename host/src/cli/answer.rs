@@ -1,0 +1,57 @@
+//! The one place where commands print: data on stdout, everything else on stderr.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::failure::{Exit, Failure};
+
+/// What a command found or did, as one JSON document and as text for people.
+#[derive(Debug)]
+pub struct Answer {
+    pub document: Value,
+    pub text: String,
+    /// `Exit::Done` unless the command found that something is wrong.
+    pub exit: Exit,
+}
+
+impl Answer {
+    pub fn done(document: Value, text: String) -> Self {
+        Self { document, text, exit: Exit::Done }
+    }
+}
+
+pub fn print(result: Result<Answer, Failure>, json: bool) -> ExitCode {
+    let (document, text, exit) = match result {
+        Ok(answer) => (answer.document, answer.text, answer.exit),
+        Err(failure) => {
+            write(&mut std::io::stderr(), &printable(&failure.text()));
+            (failure.document, String::new(), failure.exit)
+        }
+    };
+    if json {
+        write(&mut std::io::stdout(), &format!("{document:#}"));
+    } else if !text.is_empty() {
+        write(&mut std::io::stdout(), &printable(&text));
+    }
+    ExitCode::from(exit as u8)
+}
+
+/// A reader that went away (`typecase apps | head`) is no reason to panic.
+fn write(to: &mut dyn Write, text: &str) {
+    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+}
+
+/// Details may repeat what a guest said; its control characters must not reach the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn control_characters_of_guests_are_replaced() {
+        assert_eq!(super::printable("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\nc");
+    }
+}

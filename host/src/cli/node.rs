@@ -1,0 +1,84 @@
+//! `typecase node`: configuration, then logging, then the node until it ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tracing_subscriber::EnvFilter;
+
+use super::GlobalArguments;
+use super::failure::Exit;
+use crate::config::{Config, LogConfig, LogFormat, Sources};
+
+#[derive(Debug, Args)]
+pub struct NodeArguments {
+    /// The node's configuration, TOML.
+    #[arg(long, env = "TYPECASE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where apps are served [default: 0.0.0.0:8100].
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where API, health and metrics are served [default: 0.0.0.0:22345].
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+}
+
+pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
+    let config = match Config::load(sources(global, arguments)) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(Exit::Usage as u8);
+        }
+    };
+    start_logging(&config.log);
+    // One provider for the whole process, named before the first handshake.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    raise_open_files();
+    match crate::node::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the node ends: {error:#}");
+            ExitCode::from(Exit::Failed as u8)
+        }
+    }
+}
+
+fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {
+    let data = global.data.as_ref().map(|data| data.display().to_string());
+    let flags = [
+        ("node.listen", arguments.listen.map(|address| address.to_string())),
+        ("node.admin", arguments.admin.map(|address| address.to_string())),
+        ("node.data", data),
+    ];
+    Sources {
+        file: arguments.config,
+        flags: flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+        ..Sources::from_environment()
+    }
+}
+
+/// The usual soft limit of 1,024 is there for programs that use `select`; a server needs what it may have.
+fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+}
+
+/// Everything goes to stderr: stdout is for the access log, and for data.
+fn start_logging(log: &LogConfig) {
+    // The level was checked with the configuration; this is only what the type asks for.
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match log.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+    if let Err(error) = started {
+        eprintln!("warning: no log is written: {error}");
+    }
+}

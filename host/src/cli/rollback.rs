@@ -1,0 +1,30 @@
+//! `typecase rollback APP [--to N]`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use typecase_model::{AppName, ReleaseNumber};
+
+use super::answer::Answer;
+use super::client::Client;
+use super::failure::Failure;
+use super::rollout;
+
+/// A release that a node no longer has in its cache is prepared again, which includes compiling.
+pub const ACTIVATE_TIMEOUT: Duration = Duration::from_secs(180);
+
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    app: AppName,
+    /// The release to serve; without it, the one that served before the active one.
+    #[arg(long, value_name = "N")]
+    to: Option<ReleaseNumber>,
+}
+
+pub async fn run(client: &Client, arguments: RollbackArguments) -> Result<Answer, Failure> {
+    let RollbackArguments { app, to } = arguments;
+    let path = format!("/api/v1/apps/{app}/rollback");
+    let document = client.post(&path, &json!({ "to": to }), ACTIVATE_TIMEOUT).await?;
+    rollout::answer(document)
+}

@@ -1,0 +1,80 @@
+//! How tables, sizes, times and counts look in every command.
+
+use comfy_table::{Table, presets};
+
+/// A table without lines, so that it can be cut with standard tools.
+pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header.iter().copied());
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// `1 node`, `2 nodes`.
+pub fn count(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
+pub fn duration(duration_ms: u64) -> String {
+    match duration_ms {
+        0..10_000 => format!("{duration_ms} ms"),
+        10_000..600_000 => format!("{} s", duration_ms / 1_000),
+        _ => format!("{} min", duration_ms / 60_000),
+    }
+}
+
+/// How long ago a moment was, coarse: for people who look at a table.
+pub fn ago(then_unix_ms: i64, now_unix_ms: i64) -> String {
+    let seconds = now_unix_ms.saturating_sub(then_unix_ms) / 1_000;
+    match seconds {
+        ..1 => "now".to_owned(),
+        1..120 => format!("{seconds} s ago"),
+        120..7_200 => format!("{} min ago", seconds / 60),
+        7_200..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+pub fn now_unix_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// The first line of a text, cut to what a table column holds.
+pub fn brief(text: &str, chars_max: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+pub fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned_and_bare() {
+        let rows = vec![vec!["hello".to_owned(), "3".to_owned()], vec!["a".to_owned(), "-".to_owned()]];
+        assert_eq!(table(&["APP", "ACTIVE"], rows), "APP    ACTIVE\nhello  3\na      -");
+    }
+
+    #[test]
+    fn times_are_coarse() {
+        assert_eq!(ago(5_000, 4_000), "now");
+        assert_eq!(ago(0, 60_000), "60 s ago");
+        assert_eq!(ago(0, 7_200_000), "2 h ago");
+        assert_eq!(duration(112), "112 ms");
+        assert_eq!(duration(61_000), "61 s");
+    }
+}

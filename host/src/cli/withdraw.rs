@@ -1,0 +1,22 @@
+//! `typecase withdraw APP`
+
+use clap::Args;
+use serde_json::json;
+use typecase_model::AppName;
+
+use super::answer::Answer;
+use super::client::Client;
+use super::failure::Failure;
+use super::rollback::ACTIVATE_TIMEOUT;
+
+#[derive(Debug, Args)]
+pub struct WithdrawArguments {
+    app: AppName,
+}
+
+pub async fn run(client: &Client, arguments: WithdrawArguments) -> Result<Answer, Failure> {
+    let app = arguments.app;
+    let document = client.post(&format!("/api/v1/apps/{app}/withdraw"), &json!({}), ACTIVATE_TIMEOUT).await?;
+    let text = format!("{app} is withdrawn; `typecase rollback {app} --to N` serves a release again");
+    Ok(Answer::done(document, text))
+}

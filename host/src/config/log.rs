@@ -1,0 +1,64 @@
+//! `[log]`: what the node writes about itself and about requests.
+
+use tracing_subscriber::EnvFilter;
+
+use super::reader::Reader;
+
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// A level, or directives such as `info,typecase=debug`.
+    pub level: String,
+    pub format: LogFormat,
+    /// Where the line for each request goes.
+    pub access: AccessLog,
+    /// The access log's file is turned over at this size, in MiB.
+    pub access_file_mb: u32,
+    /// Access log files that are kept, the current one included.
+    pub access_files: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// `access.log` in the data folder's `log`.
+    File,
+    Stdout,
+    Off,
+}
+
+impl LogConfig {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let mut section = reader.section("log");
+        let level = section.text("level", "info");
+        if EnvFilter::try_new(&level).is_err() {
+            section.problem(
+                "level",
+                "use error, warn, info, debug or trace, or directives such as \"info,typecase=debug\"",
+            );
+        }
+        Self {
+            level,
+            format: section.choice(
+                "format",
+                "text",
+                &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+                LogFormat::Text,
+            ),
+            access: section.choice(
+                "access",
+                "file",
+                &[("file", AccessLog::File), ("stdout", AccessLog::Stdout), ("off", AccessLog::Off)],
+                AccessLog::File,
+            ),
+            access_file_mb: section.number("access_file_mb", 64, 1..=65_536),
+            access_files: section.number("access_files", 4, 1..=1_000),
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Publishing: from uploaded bytes to a candidate that all nodes know of.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use typecase_bundle::{BundlePolicy, PackError};
+use typecase_model::{AppName, Generation, LimitPolicy, Manifest, Principal, Topic};
+use typecase_store::{Candidacy, NewRelease};
+
+use super::upload::{TemporaryFile, Uploaded};
+use super::{CHECKS_MAX, Control, ControlError};
+
+/// What is kept of a publisher's remark.
+pub const NOTE_CHARS_MAX: usize = 1_000;
+/// How long an upload waits for its turn to be judged; the largest ones take a few seconds each.
+const JUDGE_WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a publisher asks for, besides the bundle.
+#[derive(Debug)]
+pub struct PublishRequest {
+    pub app: AppName,
+    pub note: String,
+    /// False: prepare on all nodes, and leave the active release serving.
+    pub activate: bool,
+    /// Refuse when the app is at another generation than the publisher has seen.
+    pub expected: Option<Generation>,
+}
+
+impl Control {
+    /// Judges an upload, stores it and makes it the app's candidate. Nothing is stored of what is refused.
+    pub async fn publish(
+        &self,
+        request: PublishRequest,
+        uploaded: Uploaded,
+        publisher: &Principal,
+    ) -> Result<Candidacy, ControlError> {
+        let PublishRequest { app, note, activate, expected } = request;
+        let count = note.chars().count();
+        if count > NOTE_CHARS_MAX {
+            return Err(ControlError::NoteTooLong { count, max: NOTE_CHARS_MAX });
+        }
+        let judged = self.judge(&app, uploaded).await?;
+        self.refuse_taken_hosts(&app, &judged.manifest).await?;
+        self.inner.store.put_bundle(judged.bundle.digest, judged.bundle.file.path()).await?;
+        let candidacy = self
+            .inner
+            .store
+            .create_candidate(&NewRelease {
+                app: &app,
+                digest: judged.bundle.digest,
+                manifest: &judged.manifest,
+                note: &note,
+                publisher: &publisher.name,
+                activate,
+                expected,
+            })
+            .await?;
+        if let Candidacy::Candidate(release, _) = &candidacy {
+            tracing::info!(
+                app.name = %app, release.number = %release.number, principal.name = %publisher.name,
+                bundle.digest = %release.digest, "release published"
+            );
+            self.inner.announcements.announce(Topic::App(app));
+        }
+        Ok(candidacy)
+    }
+
+    /// Looks at every byte of the upload, on a thread where that may block, a few uploads at a time.
+    async fn judge(&self, app: &AppName, uploaded: Uploaded) -> Result<Judged, ControlError> {
+        let turn = self.inner.checks.clone().acquire_owned();
+        let Ok(Ok(turn)) = tokio::time::timeout(JUDGE_WAIT_TIMEOUT, turn).await else {
+            return Err(ControlError::UploadsBusy { count: CHECKS_MAX });
+        };
+        let job = Job {
+            app: app.clone(),
+            limits: self.inner.limits,
+            policy: self.inner.bundle_policy,
+            wrapped: self.inner.uploads.temporary("wrapped"),
+            _turn: turn,
+        };
+        let judged = tokio::task::spawn_blocking(move || job.run(uploaded)).await;
+        judged.map_err(|error| ControlError::Internal(format!("judging the bundle: {error}")))?
+    }
+
+    /// A host name leads to one app only. Two publishes at the same moment can both pass; routing then
+    /// keeps the host with the app that had it first.
+    async fn refuse_taken_hosts(
+        &self,
+        app: &AppName,
+        manifest: &Manifest,
+    ) -> Result<(), ControlError> {
+        if manifest.app.hosts.is_empty() {
+            return Ok(());
+        }
+        for other in self.inner.store.desired().await? {
+            if other.app.name == *app {
+                continue;
+            }
+            for release in [other.active, other.candidate].into_iter().flatten() {
+                let taken = manifest
+                    .app
+                    .hosts
+                    .iter()
+                    .find(|host| release.manifest.app.hosts.iter().any(|h| h.eq_ignore_ascii_case(host)));
+                if let Some(host) = taken {
+                    return Err(ControlError::HostTaken { host: host.clone(), owner: other.app.name });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A bundle this server can run, ready to be stored.
+struct Judged {
+    /// What is stored: the upload, or the bundle a bare component was wrapped into.
+    bundle: Uploaded,
+    manifest: Manifest,
+}
+
+struct Job {
+    app: AppName,
+    limits: LimitPolicy,
+    policy: BundlePolicy,
+    /// Where the bundle of a bare component is written.
+    wrapped: TemporaryFile,
+    /// Held by the work itself: it goes on for a while when the publisher goes away.
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn run(self, mut bundle: Uploaded) -> Result<Judged, ControlError> {
+        let Self { app, limits, policy, wrapped, _turn } = self;
+        if is_bare_component(bundle.file.path())? {
+            let written = typecase_bundle::wrap_component(&app, bundle.file.path(), wrapped.path());
+            bundle.digest = written.map_err(wrapping_failed)?.digest;
+            bundle.file = wrapped;
+        }
+        let checked = typecase_bundle::check(bundle.file.path(), &policy)?;
+        let manifest = checked.manifest.clone();
+        if manifest.app.name != app {
+            let (asked, manifest) = (app, manifest.app.name);
+            return Err(ControlError::AppMismatch { asked, manifest });
+        }
+        let unsupported = manifest.unsupported();
+        if !unsupported.is_empty() {
+            return Err(ControlError::Unsupported(unsupported));
+        }
+        manifest.resolve_limits(&limits)?;
+        if let Some(component) = checked.component()? {
+            typecase_runtime::inspect(&component)?;
+        }
+        Ok(Judged { bundle, manifest })
+    }
+}
+
+fn is_bare_component(path: &Path) -> Result<bool, ControlError> {
+    let mut first_bytes = Vec::with_capacity(4);
+    File::open(path)
+        .and_then(|file| file.take(4).read_to_end(&mut first_bytes))
+        .map_err(|error| ControlError::disk("read the upload", error))?;
+    Ok(typecase_bundle::is_wasm(&first_bytes))
+}
+
+fn wrapping_failed(error: PackError) -> ControlError {
+    match error {
+        PackError::Io { action, source, .. } => ControlError::disk(action, source),
+        other => ControlError::Internal(format!("wrapping the component into a bundle: {other}")),
+    }
+}

@@ -1,0 +1,286 @@
+//! From candidate to active or failed: the decision every node takes from the same facts, and waiting for it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use typecase_model::{
+    AppName, Node, NodeHealth, Receipt, ReceiptState, Release, ReleaseNumber, ReleaseState, Topic,
+};
+use typecase_store::Rollout;
+
+use super::{Control, ControlError};
+
+/// How often a waiting publisher looks, should every announcement be lost.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a publisher is kept waiting, after the activation, for nodes to report that they serve it.
+const SERVING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What came of a rollout.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It serves on every live node, or did so before another release took over.
+    Active(Release, Vec<Receipt>),
+    /// It is ready everywhere, and waits to be activated.
+    Prepared(Release, Vec<Receipt>),
+    Failed(Release, Vec<Receipt>),
+    /// The deadline passed; the rollout goes on.
+    StillPreparing(Release, Vec<Receipt>),
+}
+
+/// What is to be done about a rollout now.
+#[derive(Debug, PartialEq, Eq)]
+enum Decision {
+    Wait,
+    Activate,
+    FinishPrepared,
+    Abort(String),
+}
+
+impl Control {
+    /// Looks at an app's rollout and ends it if it can be ended. Any node may call it at any time; it changes
+    /// something at most once, by compare-and-set. True when it did.
+    pub async fn settle(&self, app: &AppName) -> Result<bool, ControlError> {
+        let store = &self.inner.store;
+        let Some(rollout) = store.rollout(app).await? else { return Ok(false) };
+        let (number, generation) = (rollout.candidate.number, rollout.app.generation);
+        let decision = decide(&rollout, self.inner.rollout_timeout);
+        let changed = match &decision {
+            Decision::Wait => false,
+            Decision::Activate => store.activate(app, number, generation).await?,
+            Decision::FinishPrepared => store.finish_prepared(app, number, generation).await?,
+            Decision::Abort(failure) => store.abort(app, number, generation, failure).await?,
+        };
+        if changed {
+            match decision {
+                Decision::Abort(failure) => tracing::warn!(
+                    app.name = %app, release.number = %number, "rollout aborted: {failure}"
+                ),
+                Decision::FinishPrepared => {
+                    tracing::info!(app.name = %app, release.number = %number, "release prepared");
+                }
+                _ => tracing::info!(app.name = %app, release.number = %number, "release activated"),
+            }
+            self.inner.announcements.announce(Topic::App(app.clone()));
+        }
+        Ok(changed)
+    }
+
+    /// Waits until the rollout of a release has ended.
+    pub async fn wait(
+        &self,
+        app: &AppName,
+        number: ReleaseNumber,
+        timeout: Duration,
+    ) -> Result<Outcome, ControlError> {
+        let deadline = Instant::now() + timeout;
+        let mut serving_deadline = None;
+        // Subscribed before the first look, or a change between the two would be missed.
+        let mut announcements = self.inner.announcements.subscribe();
+        loop {
+            let release = self.inner.store.release(app, number).await?;
+            let receipts = self.inner.store.receipts(app, number).await?;
+            let now = Instant::now();
+            match release.state {
+                ReleaseState::Prepared => return Ok(Outcome::Prepared(release, receipts)),
+                ReleaseState::Failed => return Ok(Outcome::Failed(release, receipts)),
+                // It served before: the failed attempt left it as it was, with a note.
+                ReleaseState::Retired if release.failure.is_some() => {
+                    return Ok(Outcome::Failed(release, receipts));
+                }
+                ReleaseState::Retired => return Ok(Outcome::Active(release, receipts)),
+                ReleaseState::Active => {
+                    let until = *serving_deadline.get_or_insert(now + SERVING_TIMEOUT);
+                    if now >= until || now >= deadline || self.serves_everywhere(&receipts).await? {
+                        return Ok(Outcome::Active(release, receipts));
+                    }
+                }
+                ReleaseState::Preparing if now >= deadline => {
+                    return Ok(Outcome::StillPreparing(release, receipts));
+                }
+                ReleaseState::Preparing => {}
+            }
+            let pause = tokio::time::sleep_until((now + POLL_INTERVAL).min(deadline));
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    topic = announcements.next() => match topic {
+                        Topic::App(other) if other != *app => {}
+                        Topic::App(_) | Topic::All => break,
+                    },
+                }
+            }
+        }
+    }
+
+    async fn serves_everywhere(&self, receipts: &[Receipt]) -> Result<bool, ControlError> {
+        let live = self.inner.store.live_nodes().await?;
+        Ok(live.iter().all(|node| {
+            receipt_of(receipts, node).is_some_and(|receipt| receipt.state == ReceiptState::Active)
+        }))
+    }
+}
+
+/// The rule of every rollout: all live nodes ready activates, one failure or one silent node ends it.
+fn decide(rollout: &Rollout, timeout: Duration) -> Decision {
+    let live: Vec<&Node> =
+        rollout.nodes.iter().filter(|node| node.health == NodeHealth::Live).collect();
+    // Without a live node there is nobody to speak of; the reader's own heartbeat will be back.
+    if live.is_empty() {
+        return Decision::Wait;
+    }
+    let mut failed = Vec::new();
+    let mut silent = Vec::new();
+    for node in live {
+        match receipt_of(&rollout.receipts, node) {
+            Some(receipt) if receipt.state == ReceiptState::Failed => {
+                let detail = receipt.detail.as_deref().unwrap_or("it gave no reason");
+                failed.push(format!("node {}: {detail}", node.name));
+            }
+            Some(_) => {}
+            None => silent.push(node),
+        }
+    }
+    if !failed.is_empty() {
+        return Decision::Abort(failed.join("\n"));
+    }
+    if silent.is_empty() {
+        return match rollout.candidate.activate {
+            true => Decision::Activate,
+            false => Decision::FinishPrepared,
+        };
+    }
+    let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    // A node that (re)started during the rollout has its full time: it resumes what a crash cut off.
+    let overdue = |node: &&&Node| {
+        let since = rollout.candidate_since_unix_ms.max(node.started_unix_ms);
+        rollout.now_unix_ms.saturating_sub(since) > timeout_ms
+    };
+    let overdue: Vec<&str> =
+        silent.iter().filter(overdue).map(|node| node.name.as_str()).collect();
+    if overdue.is_empty() {
+        return Decision::Wait;
+    }
+    Decision::Abort(format!(
+        "not prepared within {} s: node {}. Look at its log, or raise limits.rollout_timeout_ms",
+        timeout.as_secs(),
+        overdue.join(", node ")
+    ))
+}
+
+fn receipt_of<'a>(receipts: &'a [Receipt], node: &Node) -> Option<&'a Receipt> {
+    receipts.iter().find(|receipt| receipt.node == node.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use typecase_model::{App, Digest, Generation, Manifest};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(120);
+    const STARTED: i64 = 1_000_000;
+
+    /// A rollout that began at `STARTED`: one node a letter, in capitals when lost; its receipts.
+    fn rollout(nodes: &str, receipts: &[(&str, ReceiptState)], after_ms: i64) -> Rollout {
+        let app: AppName = "hello".parse().unwrap();
+        let number = ReleaseNumber(2);
+        Rollout {
+            app: App {
+                name: app.clone(),
+                generation: Generation(3),
+                active: Some(ReleaseNumber(1)),
+                candidate: Some(number),
+                created_unix_ms: 0,
+                updated_unix_ms: STARTED,
+            },
+            candidate: Release {
+                app: app.clone(),
+                number,
+                digest: Digest::of(b"x"),
+                manifest: Manifest::for_component(app.clone()),
+                note: String::new(),
+                publisher: "admin".to_owned(),
+                created_unix_ms: STARTED,
+                state: ReleaseState::Preparing,
+                failure: None,
+                activate: true,
+                activated_unix_ms: None,
+            },
+            candidate_since_unix_ms: STARTED,
+            nodes: nodes
+                .chars()
+                .map(|letter| Node {
+                    id: letter.to_string().parse().unwrap(),
+                    name: letter.to_string(),
+                    admin: String::new(),
+                    version: String::new(),
+                    started_unix_ms: 0,
+                    heartbeat_unix_ms: 0,
+                    health: match letter.is_uppercase() {
+                        true => NodeHealth::Lost,
+                        false => NodeHealth::Live,
+                    },
+                })
+                .collect(),
+            receipts: receipts
+                .iter()
+                .map(|(node, state)| Receipt {
+                    app: app.clone(),
+                    release: number,
+                    node: node.parse().unwrap(),
+                    state: *state,
+                    detail: Some("no memory".to_owned()),
+                    duration_ms: 1,
+                    at_unix_ms: 0,
+                })
+                .collect(),
+            now_unix_ms: STARTED + after_ms,
+        }
+    }
+
+    #[test]
+    fn decisions() {
+        use Decision::{Abort, Activate, Wait};
+        use ReceiptState::{Failed, Prepared};
+        let late = 120_001;
+        for (nodes, receipts, after_ms, expected) in [
+            ("a", &[][..], 0, Wait),
+            ("a", &[("a", Prepared)], 0, Activate),
+            ("ab", &[("a", Prepared)], 0, Wait),
+            ("ab", &[("a", Prepared), ("b", Prepared)], late, Activate),
+            // A lost node is not waited for, and what it said does not count.
+            ("aB", &[("a", Prepared)], 0, Activate),
+            ("aB", &[("a", Prepared), ("B", Failed)], 0, Activate),
+            ("ab", &[("b", Failed)], 0, Abort("node b: no memory".to_owned())),
+            (
+                "abc",
+                &[("a", Prepared)],
+                late,
+                Abort(
+                    "not prepared within 120 s: node b, node c. Look at its log, or raise limits.rollout_timeout_ms"
+                        .to_owned(),
+                ),
+            ),
+            // Nobody alive is no majority.
+            ("A", &[("A", Prepared)], late, Wait),
+            ("", &[], late, Wait),
+        ] {
+            assert_eq!(decide(&rollout(nodes, receipts, after_ms), TIMEOUT), expected, "{nodes}");
+        }
+    }
+
+    #[test]
+    fn a_restarted_node_has_its_full_time() {
+        let mut resumed = rollout("a", &[], 500_000);
+        resumed.nodes[0].started_unix_ms = STARTED + 499_000;
+        assert_eq!(decide(&resumed, TIMEOUT), Decision::Wait);
+    }
+
+    #[test]
+    fn without_activation_it_waits_prepared() {
+        let mut waiting = rollout("a", &[("a", ReceiptState::Prepared)], 0);
+        waiting.candidate.activate = false;
+        assert_eq!(decide(&waiting, TIMEOUT), Decision::FinishPrepared);
+    }
+}

@@ -1,0 +1,77 @@
+//! The data plane: app traffic, from a socket to a component or an asset and back.
+//!
+//! The files are a request's phases in order: `listener` and `connection` (sockets), `service` (one
+//! request, top to bottom), `routes` (which app), `forwarded` (who asks, and how the app is told),
+//! `dispatch` (asset or component), `body` (the answer on its way), `access_log` and `metrics`. Nothing
+//! here waits for the database, Redis or shared storage.
+
+mod access_log;
+mod body;
+mod connection;
+mod dispatch;
+mod error_page;
+mod forwarded;
+mod listener;
+mod metrics;
+mod routes;
+mod service;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Semaphore;
+
+pub use access_log::AccessLogWriter;
+pub use dispatch::{HealthError, check_health};
+pub use listener::{Shards, serve};
+pub use metrics::{AppMetrics, observe_load};
+pub use routes::{AppRoute, LiveRelease, RouteTable};
+
+use crate::config::{IngressConfig, LimitsConfig};
+use crate::lifecycle::Lifecycle;
+use access_log::AccessLog;
+use forwarded::Forwarding;
+
+/// What all requests of a node share.
+pub struct Ingress {
+    pub routes: ArcSwap<RouteTable>,
+    forwarding: Forwarding,
+    base_domain: Option<String>,
+    access_log: AccessLog,
+    lifecycle: Arc<Lifecycle>,
+    connections: Arc<Semaphore>,
+    timeouts: Timeouts,
+    header_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Timeouts {
+    header: Duration,
+    idle: Duration,
+}
+
+impl Ingress {
+    pub fn new(
+        config: &IngressConfig,
+        limits: &LimitsConfig,
+        listen: SocketAddr,
+        access_log: &AccessLogWriter,
+        lifecycle: Arc<Lifecycle>,
+    ) -> Self {
+        Self {
+            routes: ArcSwap::default(),
+            forwarding: Forwarding::new(config.trusted_proxies.clone(), listen.port()),
+            base_domain: config.base_domain.clone(),
+            access_log: access_log.handle(),
+            lifecycle,
+            connections: Arc::new(Semaphore::new(limits.connections_max as usize)),
+            timeouts: Timeouts {
+                header: Duration::from_millis(u64::from(limits.header_timeout_ms)),
+                idle: Duration::from_millis(u64::from(limits.idle_timeout_ms)),
+            },
+            header_bytes_max: limits.header_bytes_max as usize,
+        }
+    }
+}

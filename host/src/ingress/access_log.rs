@@ -1,0 +1,255 @@
+//! One JSON line per request, written by a thread of its own: requests only copy bytes.
+//!
+//! When the disk is slower than the traffic, lines are dropped and counted, never waited for.
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::config::{AccessLog as Target, LogConfig};
+
+/// A thread hands its lines over when it has so many bytes, or when it is told to.
+const BATCH_BYTES: usize = 32 * 1024;
+
+/// Batches that wait for the disk; beyond this, lines are dropped.
+const BATCHES_MAX: usize = 64;
+
+/// Paths and user agents are logged up to this length.
+const TEXT_CHARS_MAX: usize = 512;
+
+/// What a line says.
+pub struct Line<'a> {
+    pub app: &'a str,
+    pub release: u32,
+    pub request_id: &'a str,
+    pub client: IpAddr,
+    pub method: &'a http::Method,
+    pub path: &'a str,
+    pub status: u16,
+    pub bytes: u64,
+    pub duration: Duration,
+    /// False when the client left or the app failed in the middle of its answer.
+    pub complete: bool,
+}
+
+/// The side of the requests; clones share the writer.
+#[derive(Clone)]
+pub struct AccessLog(Option<Arc<Sender>>);
+
+struct Sender {
+    batches: SyncSender<Vec<u8>>,
+    dropped: AtomicU64,
+}
+
+/// The writer; ends, with everything written, when it and all handles are dropped.
+pub struct AccessLogWriter {
+    log: AccessLog,
+    thread: Option<JoinHandle<()>>,
+}
+
+thread_local! {
+    static BATCH: RefCell<Batch> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    second: u64,
+    second_text: String,
+}
+
+impl AccessLog {
+    pub fn write(&self, line: &Line<'_>) {
+        let Some(sender) = &self.0 else {
+            return;
+        };
+        BATCH.with_borrow_mut(|batch| {
+            batch.append(line);
+            if batch.bytes.len() >= BATCH_BYTES {
+                sender.send(batch);
+            }
+        });
+    }
+
+    /// Hands over what this thread has gathered; called from time to time, so that quiet nodes log too.
+    pub fn flush(&self) {
+        if let Some(sender) = &self.0 {
+            BATCH.with_borrow_mut(|batch| sender.send(batch));
+        }
+    }
+}
+
+impl Sender {
+    fn send(&self, batch: &mut Batch) {
+        if batch.bytes.is_empty() {
+            return;
+        }
+        let bytes = std::mem::replace(&mut batch.bytes, Vec::with_capacity(BATCH_BYTES + 1024));
+        if self.batches.try_send(bytes).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Batch {
+    fn append(&mut self, line: &Line<'_>) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if now.as_secs() != self.second || self.second_text.is_empty() {
+            self.second = now.as_secs();
+            let second = jiff::Timestamp::from_second(now.as_secs() as i64).unwrap_or_default();
+            self.second_text = second.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        let mut text = Text(&mut self.bytes);
+        // Writing to memory cannot fail.
+        let _ = write!(
+            text,
+            "{{\"time\":\"{}.{:03}Z\",\"app.name\":\"{}\",\"release.number\":{},\"request.id\":\"{}\",\
+             \"client.ip\":\"{}\",\"http.method\":\"{}\",\"http.path\":\"",
+            self.second_text,
+            now.subsec_millis(),
+            line.app,
+            line.release,
+            line.request_id,
+            line.client,
+            line.method,
+        );
+        text.escaped(line.path);
+        let _ = write!(
+            text,
+            "\",\"http.status\":{},\"response.bytes\":{},\"duration_ms\":{}.{:03}{}}}\n",
+            line.status,
+            line.bytes,
+            line.duration.as_millis(),
+            line.duration.subsec_micros() % 1_000,
+            if line.complete { "" } else { ",\"aborted\":true" },
+        );
+    }
+}
+
+struct Text<'a>(&'a mut Vec<u8>);
+
+impl std::fmt::Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Text<'_> {
+    fn escaped(&mut self, text: &str) {
+        for (count, char) in text.chars().enumerate() {
+            if count == TEXT_CHARS_MAX {
+                self.0.extend_from_slice("…".as_bytes());
+                return;
+            }
+            match char {
+                '"' | '\\' => self.0.extend_from_slice(&[b'\\', char as u8]),
+                char if char.is_control() => {
+                    let _ = write!(self, "\\u{:04x}", char as u32);
+                }
+                char => self.0.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+    }
+}
+
+impl AccessLogWriter {
+    /// Opens the log and starts its thread.
+    pub fn start(config: &LogConfig, folder: &Path) -> io::Result<Self> {
+        let output = match config.access {
+            Target::Off => return Ok(Self { log: AccessLog(None), thread: None }),
+            Target::Stdout => Output::Stdout,
+            Target::File => {
+                std::fs::create_dir_all(folder)?;
+                let path = folder.join("access.log");
+                let file = OpenOptions::new().create(true).append(true).open(&path)?;
+                let bytes = file.metadata()?.len();
+                let bytes_max = u64::from(config.access_file_mb) * 1024 * 1024;
+                Output::File { file, path, bytes, bytes_max, files: config.access_files }
+            }
+        };
+        let (batches, receiver) = sync_channel(BATCHES_MAX);
+        let sender = Arc::new(Sender { batches, dropped: AtomicU64::new(0) });
+        let weak = Arc::downgrade(&sender);
+        let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || {
+            write_all(output, &receiver, || weak.upgrade().map_or(0, |s| s.dropped.swap(0, Ordering::Relaxed)));
+        })?;
+        Ok(Self { log: AccessLog(Some(sender)), thread: Some(thread) })
+    }
+
+    pub fn handle(&self) -> AccessLog {
+        self.log.clone()
+    }
+}
+
+impl Drop for AccessLogWriter {
+    fn drop(&mut self) {
+        self.log.flush();
+        self.log = AccessLog(None);
+        // Handles that outlive the writer are a fault of the shutdown's order, not worth a hang.
+        if let Some(thread) = self.thread.take() {
+            let deadline = std::time::Instant::now() + Duration::from_secs(2);
+            while !thread.is_finished() && std::time::Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+enum Output {
+    Stdout,
+    File { file: File, path: PathBuf, bytes: u64, bytes_max: u64, files: u32 },
+}
+
+fn write_all(mut output: Output, batches: &Receiver<Vec<u8>>, dropped: impl Fn() -> u64) {
+    let mut failing = false;
+    loop {
+        let batch = match batches.recv_timeout(Duration::from_secs(1)) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let lost = dropped();
+        if lost > 0 {
+            tracing::warn!(batches = lost, "access log lines were dropped: the log is slower than the traffic");
+        }
+        match output.write(&batch) {
+            Ok(()) => failing = false,
+            // A full disk must not stop the traffic, nor fill the other log.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!("the access log cannot be written, lines are lost: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Output {
+    fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().write_all(batch),
+            Self::File { file, path, bytes, bytes_max, files } => {
+                if *bytes + batch.len() as u64 > *bytes_max && *bytes > 0 {
+                    for number in (1..*files).rev() {
+                        let older = |n: u32| if n == 0 { path.clone() } else { path.with_extension(format!("log.{n}")) };
+                        let _ = std::fs::rename(older(number - 1), older(number));
+                    }
+                    *file = OpenOptions::new().create(true).write(true).truncate(true).open(&*path)?;
+                    *bytes = 0;
+                }
+                file.write_all(batch)?;
+                *bytes += batch.len() as u64;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Who really asks, when a proxy stands in front, and what the app is told about it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{FORWARDED, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use ipnet::IpNet;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// Proxies between the client and us that are followed; longer lists are forged.
+const HOPS_MAX: usize = 20;
+
+/// The operator's trust, and the port that clients reach without a proxy.
+#[derive(Debug)]
+pub struct Forwarding {
+    trusted: Vec<IpNet>,
+    port: HeaderValue,
+}
+
+/// One TCP connection's peer, with its address as a header value made once.
+#[derive(Debug)]
+pub struct Peer {
+    ip: IpAddr,
+    text: HeaderValue,
+    trusted: bool,
+}
+
+/// The client of one request.
+#[derive(Debug)]
+pub struct Client {
+    pub ip: IpAddr,
+    pub https: bool,
+}
+
+impl Forwarding {
+    pub fn new(trusted: Vec<IpNet>, port: u16) -> Self {
+        Self { trusted, port: HeaderValue::from(port) }
+    }
+
+    pub fn peer(&self, address: SocketAddr) -> Peer {
+        let ip = address.ip().to_canonical();
+        let text = HeaderValue::from_str(&ip.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Peer { ip, text, trusted: self.trusts(ip) }
+    }
+
+    fn trusts(&self, ip: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&ip))
+    }
+
+    /// Finds the client and rewrites the forwarding headers. What an untrusted peer claims is dropped.
+    pub fn apply<B>(&self, peer: &Peer, prefix: Option<&HeaderValue>, request: &mut Request<B>) -> Client {
+        let authority = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
+        let headers = request.headers_mut();
+        let mut client = Client { ip: peer.ip, https: false };
+        if peer.trusted {
+            client.ip = self.client_ip(peer, headers);
+            client.https = first_item(headers, &X_FORWARDED_PROTO) == Some("https");
+            append_hop(headers, &peer.text);
+        } else {
+            // Most requests carry none of these, and then removing costs as much as looking.
+            headers.remove(&FORWARDED);
+            headers.remove(&X_REAL_IP);
+            headers.insert(X_FORWARDED_FOR, peer.text.clone());
+            headers.remove(&X_FORWARDED_HOST);
+        }
+        if !client.https {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        }
+        if !(peer.trusted && headers.contains_key(&X_FORWARDED_PORT)) {
+            headers.insert(X_FORWARDED_PORT, self.port.clone());
+        }
+        if !headers.contains_key(&X_FORWARDED_HOST)
+            && let Some(host) = authority.or_else(|| headers.get(HOST).cloned())
+        {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+        match prefix {
+            Some(prefix) => headers.insert(X_FORWARDED_PREFIX, prefix.clone()),
+            None => headers.remove(&X_FORWARDED_PREFIX),
+        };
+        client
+    }
+
+    /// The last address in the chain that is not one of our own proxies.
+    fn client_ip(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.ip;
+        let hops = headers
+            .get_all(&X_FORWARDED_FOR)
+            .iter()
+            .rev()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.rsplit(','));
+        for hop in hops.take(HOPS_MAX) {
+            let Ok(ip) = hop.trim().parse::<IpAddr>() else {
+                break;
+            };
+            client = ip.to_canonical();
+            if !self.trusts(client) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+fn first_item<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim)
+}
+
+fn append_hop(headers: &mut HeaderMap, peer: &HeaderValue) {
+    let chain: Vec<&[u8]> =
+        headers.get_all(&X_FORWARDED_FOR).iter().chain([peer]).map(HeaderValue::as_bytes).collect();
+    if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+        headers.insert(X_FORWARDED_FOR, chain);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(peer: &str, headers: &[(&'static str, &'static str)]) -> (Client, HeaderMap) {
+        let forwarding = Forwarding::new(vec!["10.0.0.0/8".parse().unwrap()], 8100);
+        let mut request = Request::new(());
+        request.headers_mut().insert(HOST, HeaderValue::from_static("apps.example"));
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        let peer = forwarding.peer(format!("{peer}:1").parse().unwrap());
+        let client = forwarding.apply(&peer, Some(&HeaderValue::from_static("/hello")), &mut request);
+        (client, request.headers().clone())
+    }
+
+    #[test]
+    fn an_untrusted_peer_cannot_choose_its_address() {
+        let (client, headers) = applied("192.0.2.7", &[
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil.example"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-forwarded-prefix", "/admin"),
+        ]);
+        assert_eq!(client.ip.to_string(), "192.0.2.7");
+        assert!(!client.https);
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-host"], "apps.example");
+        assert_eq!(headers["x-forwarded-prefix"], "/hello");
+        assert!(!headers.contains_key("forwarded"));
+    }
+
+    #[test]
+    fn behind_a_trusted_proxy_the_last_foreign_hop_is_the_client() {
+        let (client, headers) = applied("10.0.0.1", &[
+            ("x-forwarded-for", "6.6.6.6, 198.51.100.9, 10.9.9.9"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "shop.example"),
+        ]);
+        assert_eq!(client.ip.to_string(), "198.51.100.9");
+        assert!(client.https);
+        assert_eq!(headers["x-forwarded-for"], "6.6.6.6, 198.51.100.9, 10.9.9.9, 10.0.0.1");
+        assert_eq!(headers["x-forwarded-host"], "shop.example");
+    }
+}

@@ -1,0 +1,21 @@
+//! `typecase`: the server and every command, one binary. Arguments, then a command, then its exit code.
+
+mod admin;
+mod api;
+mod cli;
+mod config;
+mod control;
+mod ingress;
+mod lifecycle;
+mod node;
+mod reconcile;
+
+use std::process::ExitCode;
+
+/// Many short-lived allocations on every core, one set for each request: it keeps the tail short.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

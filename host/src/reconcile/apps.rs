@@ -1,0 +1,306 @@
+//! Apps and their releases: the only way by which anything gets loaded, on the node that took the publish
+//! as on every other.
+//!
+//! One pass over one app: read what should run; prepare the candidate and write a receipt; settle the
+//! rollout; make the active release serve and say so. Passes over one app never overlap; passes over
+//! different apps do, so that a slow compilation holds up nobody else.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use typecase_cluster::Announcements;
+use typecase_model::{
+    AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic,
+};
+use typecase_store::{Desired, Store, StoreError};
+
+use super::prepare::{NotPrepared, Preparer};
+use crate::control::Control;
+use crate::ingress::{AppMetrics, AppRoute, Ingress, LiveRelease, RouteTable};
+
+/// How often every app's generation is read again, announcements or not.
+const TIMER: Duration = Duration::from_secs(2);
+
+/// The apps that this node runs, and the task that keeps them right.
+#[derive(Clone)]
+pub struct Apps {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    control: Control,
+    announcements: Announcements,
+    preparer: Preparer,
+    ingress: Arc<Ingress>,
+    node: NodeId,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    apps: HashMap<AppName, Local>,
+    /// Apps with a pass under way, and those that were announced meanwhile.
+    running: HashSet<AppName>,
+    again: HashSet<AppName>,
+}
+
+/// What this node has of one app.
+#[derive(Default)]
+struct Local {
+    serving: Option<Arc<AppRoute>>,
+    /// The candidate of a rollout, named by the generation it began with.
+    candidate: Option<(Generation, Arc<LiveRelease>)>,
+    /// The rollout that this node has reported on.
+    reported: Option<Generation>,
+    /// Nothing is left to do at this generation.
+    settled: Option<Generation>,
+    metrics: Option<Arc<AppMetrics>>,
+}
+
+impl Apps {
+    pub fn new(
+        store: Store,
+        control: Control,
+        announcements: Announcements,
+        preparer: Preparer,
+        ingress: Arc<Ingress>,
+        node: NodeId,
+    ) -> Self {
+        let state = Mutex::default();
+        Self { inner: Arc::new(Inner { store, control, announcements, preparer, ingress, node, state }) }
+    }
+
+    /// Loads every active release, before the node reports ready. A release that cannot be loaded is
+    /// reported and left out; the others serve.
+    pub async fn load_all(&self) -> Result<(), StoreError> {
+        let desired = self.inner.store.desired().await?;
+        let mut loads = tokio::task::JoinSet::new();
+        for Desired { active, .. } in desired {
+            let Some(release) = active else { continue };
+            let preparer = self.inner.preparer.clone();
+            loads.spawn(async move { (preparer.load(&release).await, release) });
+        }
+        while let Some(loaded) = loads.join_next().await {
+            match loaded {
+                Ok((Ok(live), release)) => self.inner.remember(&release.app, live),
+                Ok((Err(error), release)) => tracing::error!(
+                    app.name = %release.app, release.number = %release.number,
+                    "the active release cannot be loaded: {error}"
+                ),
+                Err(error) => tracing::error!("loading a release was interrupted: {error}"),
+            }
+        }
+        self.inner.publish_routes();
+        Ok(())
+    }
+
+    /// Follows announcements and the timer until the node ends.
+    pub async fn run(self) {
+        let mut announcements = self.inner.announcements.subscribe();
+        let mut timer = tokio::time::interval(TIMER);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let topic = tokio::select! {
+                topic = announcements.next() => topic,
+                _ = timer.tick() => Topic::All,
+            };
+            match topic {
+                Topic::App(app) => self.look_at(app),
+                Topic::All => {
+                    if let Err(error) = self.look_at_all().await {
+                        tracing::warn!("the apps' generations cannot be read, trying again: {error}");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look_at_all(&self) -> Result<(), StoreError> {
+        for (app, generation) in self.inner.store.generations().await? {
+            let settled = self.inner.state().apps.get(&app).and_then(|local| local.settled);
+            if settled != Some(generation) {
+                self.look_at(app);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a pass over one app, or has the one under way look again.
+    fn look_at(&self, app: AppName) {
+        let mut state = self.inner.state();
+        if !state.running.insert(app.clone()) {
+            state.again.insert(app);
+            return;
+        }
+        drop(state);
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            loop {
+                if let Err(error) = inner.converge(&app).await {
+                    tracing::warn!(app.name = %app, "not converged, trying again: {error}");
+                }
+                let mut state = inner.state();
+                if !state.again.remove(&app) {
+                    state.running.remove(&app);
+                    return;
+                }
+            }
+        });
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One app's passes, until nothing changes any more.
+    async fn converge(&self, app: &AppName) -> Result<(), StoreError> {
+        loop {
+            let Some(desired) = self.store.desired_of(app).await? else {
+                return Ok(());
+            };
+            if let Some(unreadable) = &desired.unreadable {
+                tracing::error!(app.name = %app, "a release cannot be read here and is left alone: {unreadable}");
+                return Ok(());
+            }
+            let generation = desired.app.generation;
+            self.serve_active(app, desired.active.as_ref(), generation).await?;
+            let Some(candidate) = desired.candidate else {
+                self.state().apps.entry(app.clone()).or_default().settled = Some(generation);
+                return Ok(());
+            };
+            self.prepare_candidate(&candidate, generation).await?;
+            match self.control.settle(app).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    tracing::warn!(app.name = %app, "the rollout is not settled, trying again: {error}");
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Makes the active release serve, if another one does.
+    async fn serve_active(
+        &self,
+        app: &AppName,
+        active: Option<&Release>,
+        generation: Generation,
+    ) -> Result<(), StoreError> {
+        let (serving, prepared) = {
+            let mut state = self.state();
+            let local = state.apps.entry(app.clone()).or_default();
+            let serving = local.serving.as_ref().map(|route| route.release.number);
+            let prepared = match (active, local.candidate.take()) {
+                (Some(release), Some((_, live))) if live.number == release.number => Some(live),
+                // Kept for the rollout that it belongs to.
+                (_, other) => {
+                    local.candidate = other.filter(|(began, _)| *began == generation);
+                    None
+                }
+            };
+            (serving, prepared)
+        };
+        let Some(release) = active else {
+            if serving.is_some() {
+                self.state().apps.entry(app.clone()).or_default().serving = None;
+                self.publish_routes();
+                tracing::info!(app.name = %app, "app withdrawn");
+            }
+            return Ok(());
+        };
+        if serving == Some(release.number) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let live = match prepared {
+            Some(live) => live,
+            None => match self.preparer.load(release).await {
+                Ok(live) => live,
+                Err(error) => {
+                    tracing::error!(
+                        app.name = %app, release.number = %release.number,
+                        "the active release cannot be loaded; what served before goes on serving: {error}"
+                    );
+                    return Ok(());
+                }
+            },
+        };
+        self.remember(app, live);
+        self.publish_routes();
+        tracing::info!(app.name = %app, release.number = %release.number, "serving");
+        let receipt = self.receipt(app, release.number, ReceiptState::Active, None, began);
+        self.store.put_receipt(&receipt, generation).await?;
+        self.announcements.announce(Topic::App(app.clone()));
+        Ok(())
+    }
+
+    /// Prepares the candidate and reports, once for each rollout.
+    async fn prepare_candidate(&self, candidate: &Release, generation: Generation) -> Result<(), StoreError> {
+        let app = &candidate.app;
+        if self.state().apps.get(app).is_some_and(|local| local.reported == Some(generation)) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let receipt = match self.preparer.load_and_check(candidate).await {
+            Ok(live) => {
+                self.state().apps.entry(app.clone()).or_default().candidate = Some((generation, live));
+                self.receipt(app, candidate.number, ReceiptState::Prepared, None, began)
+            }
+            Err(error) => {
+                log_failure(candidate, &error);
+                self.receipt(app, candidate.number, ReceiptState::Failed, Some(error.to_string()), began)
+            }
+        };
+        if self.store.put_receipt(&receipt, generation).await? {
+            self.state().apps.entry(app.clone()).or_default().reported = Some(generation);
+        }
+        Ok(())
+    }
+
+    fn receipt(
+        &self,
+        app: &AppName,
+        release: ReleaseNumber,
+        state: ReceiptState,
+        detail: Option<String>,
+        began: Instant,
+    ) -> Receipt {
+        Receipt {
+            app: app.clone(),
+            release,
+            node: self.node.clone(),
+            state,
+            detail,
+            duration_ms: began.elapsed().as_millis() as u64,
+            // The store writes the database's time.
+            at_unix_ms: 0,
+        }
+    }
+
+    /// Puts a release in the app's place; it serves when the routes are published.
+    fn remember(&self, app: &AppName, live: Arc<LiveRelease>) {
+        let mut state = self.state();
+        let local = state.apps.entry(app.clone()).or_default();
+        let metrics = local.metrics.get_or_insert_with(|| Arc::new(AppMetrics::new(app))).clone();
+        local.serving = Some(Arc::new(AppRoute::new(live, metrics)));
+    }
+
+    /// Swaps the route table: requests that come from now on see the new state, whole.
+    fn publish_routes(&self) {
+        let state = self.state();
+        let table = RouteTable::of(state.apps.values().filter_map(|local| local.serving.clone()));
+        self.ingress.routes.store(Arc::new(table));
+    }
+}
+
+fn log_failure(candidate: &Release, error: &NotPrepared) {
+    tracing::warn!(
+        app.name = %candidate.app, release.number = %candidate.number,
+        passing = error.may_pass(), "the candidate cannot be prepared: {error}"
+    );
+}

@@ -1,0 +1,165 @@
+//! From a release's record to a release in memory: fetch, verify, unpack, compile or map, link, check.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use typecase_bundle::{Assets, BundleError};
+use typecase_model::{LimitPolicy, Release};
+use typecase_runtime::{ComponentLabels, PrepareError, Runtime};
+use typecase_store::{Store, StoreError};
+
+use super::local::{LocalReleases, Unpacked};
+use crate::ingress::{HealthError, LiveRelease, check_health};
+
+/// Releases prepared at once; compilations have a narrower bound of their own.
+const PREPARATIONS_MAX: usize = 8;
+
+/// Makes releases ready on this node.
+#[derive(Clone)]
+pub struct Preparer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    runtime: Arc<Runtime>,
+    local: LocalReleases,
+    policy: LimitPolicy,
+    /// Runtimes of the data plane: guests never run on the control plane's.
+    shards: Vec<Handle>,
+    next_shard: AtomicUsize,
+    turns: Semaphore,
+}
+
+/// Why this node cannot serve a release; becomes the detail of its receipt.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPrepared {
+    #[error("fetching the bundle failed: {0}")]
+    Fetch(#[from] StoreError),
+    #[error("unpacking the bundle failed: {0}")]
+    Unpack(#[from] BundleError),
+    #[error(transparent)]
+    Component(#[from] PrepareError),
+    #[error("the assets cannot be read: {0}")]
+    Assets(String),
+    #[error("{0}")]
+    Limits(String),
+    #[error(transparent)]
+    Health(#[from] HealthError),
+    #[error("preparing was interrupted: {0}")]
+    Interrupted(String),
+}
+
+impl NotPrepared {
+    /// True when trying again later may help, because the fault lies with a dependency or this machine.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Fetch(error) if error.may_be_retried())
+    }
+}
+
+impl Preparer {
+    pub fn new(
+        store: Store,
+        runtime: Arc<Runtime>,
+        local: LocalReleases,
+        policy: LimitPolicy,
+        shards: Vec<Handle>,
+    ) -> Self {
+        let turns = Semaphore::new(PREPARATIONS_MAX);
+        let next_shard = AtomicUsize::new(0);
+        Self { inner: Arc::new(Inner { store, runtime, local, policy, shards, next_shard, turns }) }
+    }
+
+    /// Loads a release that has served before, or that was checked by [`Self::check`] on all nodes.
+    pub async fn load(&self, release: &Release) -> Result<Arc<LiveRelease>, NotPrepared> {
+        let _turn = self.inner.turns.acquire().await;
+        let unpacked = self.unpacked(release).await?;
+        match self.assemble(release, unpacked).await {
+            Err(NotPrepared::Component(PrepareError::Damaged)) => {
+                // Someone changed the local copy: make it again from the bundle, once.
+                tracing::warn!(app.name = %release.app, release.number = %release.number, "the local copy is damaged and fetched again");
+                self.inner.local.remove(release.digest);
+                let unpacked = self.unpacked(release).await?;
+                self.assemble(release, unpacked).await
+            }
+            result => result,
+        }
+    }
+
+    /// Loads a candidate and calls its health path.
+    pub async fn load_and_check(&self, release: &Release) -> Result<Arc<LiveRelease>, NotPrepared> {
+        let live = self.load(release).await?;
+        let shards = &self.inner.shards;
+        let shard = self.inner.next_shard.fetch_add(1, Ordering::Relaxed) % shards.len().max(1);
+        let Some(shard) = shards.get(shard) else {
+            return Err(NotPrepared::Interrupted("no serving thread".into()));
+        };
+        let checked = live.clone();
+        shard
+            .spawn(async move { check_health(&checked).await })
+            .await
+            .map_err(|error| NotPrepared::Interrupted(error.to_string()))??;
+        Ok(live)
+    }
+
+    async fn unpacked(&self, release: &Release) -> Result<Unpacked, NotPrepared> {
+        let digest = release.digest;
+        if let Some(unpacked) = self.inner.local.get(digest) {
+            return Ok(unpacked);
+        }
+        let bundle = self.inner.local.download_path(digest);
+        self.inner.store.bundles().fetch_to(digest, &bundle).await?;
+        let inner = self.inner.clone();
+        blocking(move || inner.local.unpack(digest, &bundle)).await?.map_err(NotPrepared::Unpack)
+    }
+
+    async fn assemble(&self, release: &Release, mut unpacked: Unpacked) -> Result<Arc<LiveRelease>, NotPrepared> {
+        let limits = release
+            .manifest
+            .resolve_limits(&self.inner.policy)
+            .map_err(|error| NotPrepared::Limits(error.to_string()))?;
+        let labels = ComponentLabels { app: release.app.clone(), release: release.number.0 };
+        let runtime = self.inner.runtime.clone();
+        let handle = Handle::current();
+        // Hashing and mapping code blocks; so does waiting for the compiler, harmlessly.
+        let loaded = blocking(move || -> Result<_, NotPrepared> {
+            let component = match unpacked.meta.component {
+                None => None,
+                Some(digest) => {
+                    let path = unpacked.component_path();
+                    let prepared = runtime.prepare(&path, digest, unpacked.meta.generation, labels, limits);
+                    let (component, generation) = handle.block_on(prepared)?;
+                    unpacked.remember(generation);
+                    Some(component)
+                }
+            };
+            let assets = match unpacked.meta.has_assets {
+                false => None,
+                true => Some(
+                    Assets::open(&unpacked.blob_path(), &unpacked.index_path())
+                        .map_err(|error| NotPrepared::Assets(error.to_string()))?,
+                ),
+            };
+            Ok((component, assets))
+        });
+        let (component, assets) = loaded.await??;
+        let app = &release.manifest.app;
+        Ok(Arc::new(LiveRelease {
+            app: release.app.clone(),
+            number: release.number,
+            digest: release.digest,
+            limits,
+            component,
+            assets,
+            fallback: app.fallback.clone(),
+            health: app.health.clone(),
+            hosts: app.hosts.clone(),
+        }))
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotPrepared> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| NotPrepared::Interrupted(error.to_string()))
+}

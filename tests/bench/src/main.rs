@@ -1,0 +1,67 @@
+//! Compares Typecase with other servers on this machine: every row of one table comes from the same run,
+//! its contenders take turns, and what counts is the ratio of their medians.
+
+mod admin;
+mod bundle;
+mod connection;
+mod contest;
+mod guests;
+mod load;
+mod node;
+mod options;
+mod peers;
+mod process;
+mod report;
+mod scenarios;
+mod wrk;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::options::{Bench, Options};
+use crate::report::Report;
+
+/// One thread is enough for the load generator, and leaves the other core to the server.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    if options.list {
+        for scenario in scenarios::ALL {
+            println!("{:16} {}", scenario.name, scenario.asks);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let bench = Bench::prepare(options)?;
+    // Every server is a child that dies with its handle, so leaving this block stops them all.
+    let report = tokio::select! {
+        report = measure(&bench) => report?,
+        _ = tokio::signal::ctrl_c() => {
+            eprintln!("stopped");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    report.print();
+    let saved = report.save(&bench.folder)?;
+    println!("the same as JSON: {}", saved.display());
+    Ok(if report.all_reached() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn measure(bench: &Bench) -> Result<Report> {
+    if bench.options.install_peers {
+        peers::wasmtime_serve::install().await?;
+    }
+    let mut report = Report::new(bench);
+    for scenario in scenarios::ALL {
+        if !bench.wants(scenario.name) {
+            continue;
+        }
+        eprintln!("==> {}: {}", scenario.name, scenario.asks);
+        report.begin(scenario.name);
+        if let Err(error) = scenarios::run(scenario.name, bench, &mut report).await {
+            report.broken(&error);
+        }
+    }
+    Ok(report)
+}

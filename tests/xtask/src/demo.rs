@@ -1,0 +1,153 @@
+//! `cargo xtask demo`: a node with the examples published on it, from nothing.
+
+mod http;
+mod node;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, run as run_command, step};
+use crate::{guests, workspace};
+use node::DemoNode;
+
+/// The examples in Rust with a path that each answers, in the order in which they are published.
+const RUST: &[(&str, &str)] =
+    &[("hello", "/"), ("hello-p3", "/"), ("stream", "/events?count=3&interval_ms=100")];
+const JAVASCRIPT: (&str, &str) = ("hello-js", "/");
+/// Compiling the JavaScript engine is the slowest thing that happens here.
+const PUBLISH_TIMEOUT_SECONDS: &str = "180";
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+struct Options {
+    /// Stop after the check.
+    exit: bool,
+    /// Go on with what an earlier demo published.
+    keep: bool,
+    release: bool,
+}
+
+pub fn run(arguments: &[String]) -> Result<()> {
+    let options = parse(arguments)?;
+    let root = workspace::root();
+
+    guests::examples()?;
+    let javascript = guests::javascript();
+    let profile = if options.release { "release" } else { "debug" };
+    step(&format!(
+        "building the server ({})",
+        if options.release {
+            "release profile"
+        } else {
+            "dev profile: builds faster, serves slower; `--release` for the real speed"
+        }
+    ));
+    let mut build = cargo(&root);
+    build.args(["build", "--package", "typecase"]);
+    if options.release {
+        build.arg("--release");
+    }
+    run_command(&mut build)?;
+
+    let server = workspace::binary(profile, "typecase");
+    let mut node = DemoNode::start(&server, options.keep)?;
+    let mut served = Vec::new();
+    for (name, path) in RUST {
+        publish(&server, &node, &root.join("examples").join(name))?;
+        served.push((*name, *path));
+    }
+    match javascript {
+        Ok(()) => {
+            publish(&server, &node, &root.join("examples").join(JAVASCRIPT.0))?;
+            served.push(JAVASCRIPT);
+        }
+        Err(why) => {
+            eprintln!("==> skipping {}, everything else works without it: {why:#}", JAVASCRIPT.0)
+        }
+    }
+
+    step("asking each of them");
+    for (name, path) in &served {
+        let url = format!("/{name}{path}");
+        let answer = http::get(&node.apps, &url, ANSWER_TIMEOUT)
+            .with_context(|| format!("http://{}{url} does not answer", node.apps))?;
+        println!("    GET http://{}{url}  ->  {} {}", node.apps, answer.status, answer.first_line);
+        if answer.status != 200 {
+            bail!("{name} answered {}; the node's log is {}", answer.status, node.log.display());
+        }
+    }
+    explain(&server, &node, &root);
+    if options.exit {
+        return node.stop();
+    }
+    println!("\nThe node serves until you press Ctrl-C.");
+    node.wait()
+}
+
+fn parse(arguments: &[String]) -> Result<Options> {
+    let mut options = Options { exit: false, keep: false, release: false };
+    for argument in arguments {
+        match argument.as_str() {
+            "--exit" => options.exit = true,
+            "--keep" => options.keep = true,
+            "--release" => options.release = true,
+            unknown => {
+                bail!("`cargo xtask demo` takes --exit, --keep and --release, not `{unknown}`")
+            }
+        }
+    }
+    Ok(options)
+}
+
+fn publish(server: &Path, node: &DemoNode, project: &Path) -> Result<()> {
+    step(&format!("publishing {}", node::shown(project)));
+    run_command(&mut cli(
+        server,
+        node,
+        &["publish", &project.to_string_lossy(), "--timeout", PUBLISH_TIMEOUT_SECONDS],
+    ))
+}
+
+/// The command line beside the node's own data folder: it finds its token there.
+fn cli(server: &Path, node: &DemoNode, arguments: &[&str]) -> Command {
+    let mut command = node::typecase(server);
+    command
+        .args(arguments)
+        .args(["--server", &format!("http://{}", node.admin)])
+        .arg("--data")
+        .arg(&node.data);
+    command
+}
+
+fn explain(server: &Path, node: &DemoNode, root: &Path) {
+    let server = node::shown(server);
+    let to = format!("--server http://{} --data {}", node.admin, node::shown(&node.data));
+    println!(
+        "
+Typecase serves. Look here:
+    http://{apps}/hello/            the examples, each in a sandbox of its own per request
+    http://{admin}/readyz       health; /metrics beside it
+    {log}         what the node says",
+        apps = node.apps,
+        admin = node.admin,
+        log = node::shown(&node.log),
+    );
+    if let Some(link) = node.setup_link() {
+        println!("    {link}  makes the first account; works once");
+    }
+    println!(
+        "
+Try this, in {root}:
+    curl -N 'http://{apps}/stream/events?count=5'
+    {server} apps {to}
+  change the text in examples/hello/src/lib.rs, build it, publish it, and roll it back:
+    (cd examples && cargo build --release --target wasm32-wasip2 --package hello)
+    {server} publish examples/hello {to}
+    {server} releases hello {to}
+    {server} rollback hello {to}",
+        root = root.display(),
+        apps = node.apps,
+    );
+}
