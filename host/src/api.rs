@@ -7,6 +7,7 @@ mod access;
 mod apps;
 mod layers;
 mod nodes;
+mod openapi;
 mod problem;
 mod releases;
 mod request;
@@ -18,6 +19,7 @@ mod tests;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -33,6 +35,7 @@ pub fn router(control: Control) -> Router {
 
     // Anybody, because they have no token yet; each attempt is counted.
     let open = Router::new()
+        .route("/api/openapi.json", get(openapi::show))
         .route("/setup", get(setup::page).post(setup::submit))
         .route("/api/v1/setup", post(setup::set_up))
         .route("/api/v1/sign-in", post(setup::sign_in))
@@ -69,6 +72,7 @@ pub fn router(control: Control) -> Router {
         .merge(viewer)
         .merge(publisher)
         .merge(admin)
+        .fallback(async || problem::Problem::of_status(StatusCode::NOT_FOUND, String::new()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())
         .layer(from_fn(layers::request_id))

@@ -22,7 +22,7 @@ use typecase_model::LimitPolicy;
 use typecase_store::Store;
 
 pub use error::{Class, ControlError};
-pub use identity::{Identity, IssuedToken};
+pub use identity::Identity;
 use upload::Uploads;
 
 /// Bundles that are judged at once: each may hold a whole component in memory and keep a core busy.
@@ -60,8 +60,7 @@ struct Inner {
 
 impl Control {
     pub async fn new(parts: ControlParts) -> Result<Self, ControlError> {
-        let uploads =
-            Uploads::open(parts.uploads_dir, parts.bundle_policy.bundle_bytes_max).await?;
+        let uploads = Uploads::open(parts.uploads_dir, parts.bundle_policy.bundle_bytes_max).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 store: parts.store,

@@ -25,7 +25,7 @@ use tokio::sync::Semaphore;
 
 pub use access_log::AccessLogWriter;
 pub use dispatch::{HealthError, check_health};
-pub use listener::{Shards, serve};
+pub use listener::serve;
 pub use metrics::{AppMetrics, observe_load};
 pub use routes::{AppRoute, LiveRelease, RouteTable};
 

@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::signal::unix::{SignalKind, signal};
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
@@ -134,7 +135,8 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let registration =
         Registration { id: node_id.clone(), name: config.node.name.clone(), admin: config.node.advertise.clone() };
     registration.register(&store).await.context("registering the node")?;
-    tokio::spawn(reconcile::heartbeat_forever(store.clone(), registration));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(reconcile::heartbeat_forever(store.clone(), registration));
     let local = LocalReleases::open(data.join("cache/bundles")).context("opening the local cache")?;
     let preparer =
         Preparer::new(store.clone(), runtime.clone(), local.clone(), limits.policy, shards.handles.clone());
@@ -142,9 +144,9 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
         Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());
     apps.load_all().await.context("reading what should run")?;
     lifecycle.set_loaded();
-    tokio::spawn(apps.run());
-    tokio::spawn(reconcile::collect_forever(store.clone(), local, runtime));
-    tokio::spawn(keep_metrics(metrics));
+    tasks.spawn(apps.run());
+    tasks.spawn(reconcile::collect_forever(store.clone(), local, runtime));
+    tasks.spawn(keep_metrics(metrics));
     tracing::info!(
         node.id = %node_id, node.name = %config.node.name, apps.address = %shards.address, admin.address = %admin_address,
         duration_ms = started.elapsed().as_millis() as u64, "ready"
@@ -179,11 +181,13 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     if !shards.are_finished() {
         tracing::warn!("the grace period is over; requests in flight are cut off");
     }
+    // Whoever still asks the database would only log that it is closed.
+    tasks.shutdown().await;
     if let Err(error) = store.sign_off(&node_id).await {
         tracing::warn!("the node could not sign off: {error}");
     }
     store.close().await;
-    drop((ingress, access_log));
+    drop(access_log);
     tracing::info!("stopped");
     Ok(())
 }

@@ -26,16 +26,9 @@ pub async fn list(State(control): State<Control>) -> Result<Json<AppList>, Probl
     Ok(Json(AppList { apps: control.apps().await? }))
 }
 
-pub async fn show(
-    State(control): State<Control>,
-    OfApp(name): OfApp,
-) -> Result<Json<AppShown>, Problem> {
+pub async fn show(State(control): State<Control>, OfApp(name): OfApp) -> Result<Json<AppShown>, Problem> {
     let found = control.app(&name).await?;
-    Ok(Json(AppShown {
-        app: found.app,
-        active_release: found.active,
-        candidate_release: found.candidate,
-    }))
+    Ok(Json(AppShown { app: found.app, active_release: found.active, candidate_release: found.candidate }))
 }
 
 pub async fn withdraw(

@@ -41,7 +41,9 @@ impl Problem {
         };
         let detail = match (code, detail) {
             ("route-not-found", _) => "there is nothing under this path".to_owned(),
-            ("method-not-allowed", _) => "this path does not take this method; see the Allow header".to_owned(),
+            ("method-not-allowed", _) => {
+                "this path does not take this method; see the Allow header".to_owned()
+            }
             ("internal", _) => {
                 "something went wrong inside the node; its log says more under this request id".to_owned()
             }

@@ -8,9 +8,7 @@ use axum::extract::{Extension, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use typecase_model::{
-    AppName, Digest, Generation, Principal, Receipt, Release, ReleaseNumber, ReleaseState,
-};
+use typecase_model::{AppName, Digest, Generation, Principal, Receipt, Release, ReleaseNumber, ReleaseState};
 use typecase_store::Candidacy;
 
 use super::problem::Problem;

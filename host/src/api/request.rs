@@ -71,7 +71,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         let body = body(request, state).await?;
         let parsed = serde_json::from_slice(&body);
-        parsed.map(Self).map_err(|error| Problem::invalid("body-invalid", format!("the body is not what is expected here: {error}")))
+        parsed.map(Self).map_err(|error| {
+            Problem::invalid("body-invalid", format!("the body is not what is expected here: {error}"))
+        })
     }
 }
 

@@ -13,8 +13,7 @@ use super::{access, layers};
 use crate::control::{Control, ControlError};
 
 /// The page needs no script and nothing from elsewhere, so nothing else is allowed.
-const PAGE_POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,6 +6,8 @@ use door::{Door, NodeBehaviour};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::openapi::{OPERATIONS, Operation};
+
 #[tokio::test(flavor = "multi_thread")]
 async fn publish_roll_back_withdraw() {
     let door = Door::open(NodeBehaviour::Healthy).await;
@@ -99,12 +101,30 @@ async fn every_error_is_a_problem_document() {
         ("DELETE", "/api/v1/apps", b"".to_vec(), 405, "method-not-allowed"),
         ("POST", "/api/v1/tokens", b"{".to_vec(), 400, "body-invalid"),
         ("POST", "/api/v1/tokens", br#"{"name":"a","role":"king"}"#.to_vec(), 400, "body-invalid"),
-        ("POST", "/api/v1/tokens", br#"{"name":"a b","role":"viewer"}"#.to_vec(), 400, "token-name-malformed"),
+        (
+            "POST",
+            "/api/v1/tokens",
+            br#"{"name":"a b","role":"viewer"}"#.to_vec(),
+            400,
+            "token-name-malformed",
+        ),
         ("POST", "/api/v1/tokens", long, 413, "body-too-large"),
         ("POST", "/api/v1/apps/none/rollback", b"{}".to_vec(), 404, "not-found"),
         ("POST", "/api/v1/apps/none/withdraw", b"{}".to_vec(), 404, "not-found"),
-        ("POST", "/api/v1/sign-in", br#"{"user":"admin","password":"wrong"}"#.to_vec(), 401, "password-wrong"),
-        ("POST", "/api/v1/setup", br#"{"token":"x","password":"long enough"}"#.to_vec(), 403, "setup-link-invalid"),
+        (
+            "POST",
+            "/api/v1/sign-in",
+            br#"{"user":"admin","password":"wrong"}"#.to_vec(),
+            401,
+            "password-wrong",
+        ),
+        (
+            "POST",
+            "/api/v1/setup",
+            br#"{"token":"x","password":"long enough"}"#.to_vec(),
+            403,
+            "setup-link-invalid",
+        ),
     ] {
         let (found, problem) = door.send(method.parse().unwrap(), path, admin, body).await;
         assert_eq!((found, &problem["code"]), (status, &json!(code)), "{method} {path}: {problem}");
@@ -119,30 +139,17 @@ async fn every_error_is_a_problem_document() {
 async fn each_route_takes_its_role() {
     let door = Door::open(NodeBehaviour::Healthy).await;
     let token = async |name: &str, role: &str| {
-        let (status, made) =
-            door.post("/api/v1/tokens", json!({"name": name, "role": role})).await;
+        let (status, made) = door.post("/api/v1/tokens", json!({"name": name, "role": role})).await;
         assert_eq!(status, 201, "{made}");
         made["token"].as_str().unwrap().to_owned()
     };
     let (viewer, publisher) = (token("v", "viewer").await, token("p", "publisher").await);
     let admin = door.admin.clone();
-    // What each of nobody, viewer, publisher and admin is answered; other than 401 and 403 is let in.
-    for (method, path, let_in_from) in [
-        ("GET", "/api/v1/apps", 1),
-        ("GET", "/api/v1/apps/x", 1),
-        ("GET", "/api/v1/apps/x/releases", 1),
-        ("GET", "/api/v1/apps/x/releases/1", 1),
-        ("GET", "/api/v1/apps/x/releases/1/receipts", 1),
-        ("GET", "/api/v1/nodes", 1),
-        ("GET", "/api/v1/me", 1),
-        ("PUT", "/api/v1/apps/x/releases", 2),
-        ("POST", "/api/v1/apps/x/activate", 2),
-        ("POST", "/api/v1/apps/x/rollback", 2),
-        ("POST", "/api/v1/apps/x/withdraw", 2),
-        ("GET", "/api/v1/tokens", 3),
-        ("POST", "/api/v1/tokens", 3),
-        ("DELETE", "/api/v1/tokens/none", 3),
-    ] {
+    // Whoever has less than the role is answered 401 or 403; whoever has it is let in, to other errors.
+    for Operation { method, path, role, .. } in OPERATIONS {
+        let Some(let_in_from) = role.map(|role| role as usize + 1) else { continue };
+        let method = method.to_uppercase();
+        let path = &path.replace("{app}", "x").replace("{release}", "1").replace("{name}", "none");
         let tokens = [None, Some(&*viewer), Some(&*publisher), Some(&*admin)];
         for (rank, token) in tokens.into_iter().enumerate() {
             let (status, problem) = door.send(method.parse().unwrap(), path, token, Vec::new()).await;

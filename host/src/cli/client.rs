@@ -135,9 +135,10 @@ impl Client {
                 "{} was refused: give another with --token, or --data DIR of the node you mean",
                 self.credentials.origin
             ),
-            None => {
-                "give a token with --token or TYPECASE_TOKEN, or on the node's machine --data DIR".to_owned()
-            }
+            None => format!(
+                "{}: give one with --token or TYPECASE_TOKEN, or on the node's machine its folder with --data DIR",
+                self.credentials.origin
+            ),
         }
     }
 
@@ -146,7 +147,8 @@ impl Client {
         if error.is_timeout() && !error.is_connect() {
             return Failure::local(Exit::NotConverged, "no-answer", format!("{url} did not answer in time"));
         }
-        let detail = format!("cannot reach {url}: {}", root_cause(error));
+        let what = if error.is_connect() { "cannot reach" } else { "lost the connection to" };
+        let detail = format!("{what} {url}: {}", root_cause(error));
         let failure = Failure::local(Exit::Unreachable, "server-unreachable", detail);
         match error.is_connect() && self.server.is_loopback() {
             true => failure.advise("start a node with `typecase node`, or give --server URL".to_owned()),

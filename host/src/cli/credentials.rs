@@ -17,6 +17,7 @@ const DATA_DIR_HERE: &str = "typecase-data";
 #[derive(Debug)]
 pub struct Credentials {
     pub token: Option<Secret>,
+    /// A phrase; without a token, why there is none.
     pub origin: String,
 }
 
@@ -30,8 +31,12 @@ pub fn find(global: &GlobalArguments, server: &Server) -> Result<Credentials, Fa
     if let Some(path) = std::env::var_os("TYPECASE_TOKEN_FILE") {
         return read(Path::new(&path), "TYPECASE_TOKEN_FILE");
     }
-    if let Some(data) = &global.data {
-        return read(&data.join(CLI_TOKEN_FILE), "--data");
+    if let Some(path) = global.data.as_ref().map(|data| data.join(CLI_TOKEN_FILE)) {
+        return match path.exists() {
+            true => read(&path, "--data"),
+            // Perhaps no node runs yet: then that is the better message.
+            false => Ok(Credentials { token: None, origin: format!("there is no {}", path.display()) }),
+        };
     }
     // A token that is admin here must not be shown to just any server that a URL names.
     if server.is_loopback()
@@ -39,7 +44,7 @@ pub fn find(global: &GlobalArguments, server: &Server) -> Result<Credentials, Fa
     {
         return read(&path, "the data folder");
     }
-    Ok(Credentials { token: None, origin: String::new() })
+    Ok(Credentials { token: None, origin: "no token was given".to_owned() })
 }
 
 /// Where a node of this machine may keep its data, most specific first.
@@ -53,8 +58,36 @@ fn read(path: &Path, source: &str) -> Result<Credentials, Failure> {
     match Secret::read(&shown) {
         Ok(token) => Ok(Credentials { token: Some(token), origin: format!("the token in {shown}") }),
         Err(problem) => {
-            Err(Failure::local(Exit::NotAllowed, "token-unreadable", format!("{source}: {problem}"))
-                .advise("run the command as the node's user, or give a token with --token".to_owned()))
+            Err(Failure::local(Exit::NotAllowed, "token-unreadable", format!("{source}: {problem}")).advise(
+                "run the command as the user who may read it, or give a token with --token".to_owned(),
+            ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The token that is found with a data folder given, and without one for a server.
+    fn token(data: Option<&Path>, server: &str) -> Option<String> {
+        let global = GlobalArguments {
+            server: server.to_owned(),
+            token: None,
+            data: data.map(Path::to_owned),
+            json: false,
+        };
+        let found = find(&global, &Server::parse(server).unwrap()).unwrap();
+        found.token.map(|token| token.expose().to_owned())
+    }
+
+    #[test]
+    fn the_nodes_own_token_goes_nowhere_else_unasked() {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::write(data.path().join(CLI_TOKEN_FILE), "secret\n").unwrap();
+        assert_eq!(token(Some(data.path()), "http://127.0.0.1:22345").as_deref(), Some("secret"));
+        assert_eq!(token(Some(data.path()), "http://10.0.0.1:22345").as_deref(), Some("secret"));
+        assert_eq!(token(None, "http://10.0.0.1:22345"), None);
+        assert_eq!(token(Some(&data.path().join("no-node-here")), "http://127.0.0.1:22345"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Why a command did not do what it was asked to, and the exit code that says so to scripts.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 /// The contract's exit codes.
@@ -52,6 +54,13 @@ impl Failure {
         self
     }
 
+    /// Names the file that the detail speaks of.
+    pub fn within(mut self, path: &Path) -> Self {
+        let detail = self.document["detail"].as_str().unwrap_or_default();
+        self.document["detail"] = format!("{}: {detail}", path.display()).into();
+        self
+    }
+
     pub fn code(&self) -> &str {
         self.document["code"].as_str().unwrap_or_default()
     }
@@ -72,7 +81,9 @@ impl Failure {
         if let Some(advice) = &self.advice {
             text.push_str(&format!("\n  {advice}"));
         }
-        if let Some(request_id) = field("request_id") {
+        // Under the id the node's log says more; of a mistake of the user's it has nothing to say.
+        let logged = self.exit == Exit::NotConverged || self.document["status"].as_u64() >= Some(500);
+        if let Some(request_id) = field("request_id").filter(|_| logged) {
             text.push_str(&format!("\n  request id: {request_id}"));
         }
         text

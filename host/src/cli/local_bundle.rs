@@ -56,7 +56,7 @@ fn zipped(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure> {
     file.rewind().map_err(|error| invalid(&error))?;
     let app = match name {
         Some(name) => name.clone(),
-        None => manifest(&file).map_err(|failure| failure.advise(format!("in {}", path.display())))?.app.name,
+        None => manifest(&file).map_err(|failure| failure.within(path))?.app.name,
     };
     file.rewind().map_err(|error| invalid(&error))?;
     Ok(LocalBundle { app, file, digest, size_bytes })

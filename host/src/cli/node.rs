@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use super::GlobalArguments;
@@ -36,7 +35,6 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
     start_logging(&config.log);
     // One provider for the whole process, named before the first handshake.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    raise_open_files();
     match crate::node::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,15 +55,6 @@ fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {
         file: arguments.config,
         flags: flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
         ..Sources::from_environment()
-    }
-}
-
-/// The usual soft limit of 1,024 is there for programs that use `select`; a server needs what it may have.
-fn raise_open_files() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!("the limit of open files stays as it is: {error}");
     }
 }
 

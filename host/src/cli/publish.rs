@@ -2,29 +2,35 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use reqwest::Body;
 use tokio_util::io::ReaderStream;
-use typecase_model::AppName;
+use typecase_model::{AppName, Principal, Role};
 
 use super::answer::Answer;
 use super::client::{Client, Upload};
-use super::failure::Failure;
+use super::failure::{Exit, Failure};
 use super::local_bundle;
 use super::progress::Progress;
 use super::rollout;
 
-/// What the server keeps of a note; a longer one is cut nowhere, but refused here.
+/// What the server keeps of a note; a longer one would be refused after the upload.
 const NOTE_CHARS_MAX: usize = 1_000;
 /// The longest rollout that may be asked for: an hour.
 const TIMEOUT_S_MAX: u64 = 3_600;
-/// How long a rollout may take when nothing is asked for: the server's own default and some more.
-const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(150);
+/// The server ends a rollout after 120 s unless its operator changed that; then the reason is worth waiting for.
+const TIMEOUT_S_DEFAULT: u64 = 150;
+/// How much longer than the server this side waits: its answer has to get here.
+const ANSWER_GRACE: Duration = Duration::from_secs(30);
 /// An upload slower than this for all of its length is given up.
 const UPLOAD_BYTES_PER_SECOND_MIN: u64 = 32 << 10;
+/// What is smaller is in the server's buffers before anybody can refuse it.
+const HELD_BACK_BYTES_MIN: u64 = 256 << 10;
+/// Longer round trips are not worth waiting for.
+const REFUSAL_WAIT_MAX: Duration = Duration::from_secs(1);
 /// Large enough that a bundle of 100 MB is not cut into a million pieces.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -32,7 +38,7 @@ const PIECE_BYTES: usize = 64 << 10;
 pub struct PublishArguments {
     /// A project folder (with typecase.toml), a bundle (.zip) or a bare component (.wasm, needs --name).
     path: PathBuf,
-    /// The app's name, when it is not the manifest's.
+    /// The app's name: a bare component needs it, in a manifest it is given already.
     #[arg(long, value_name = "APP")]
     name: Option<AppName>,
     /// A remark that is kept with the release.
@@ -41,36 +47,33 @@ pub struct PublishArguments {
     /// Prepare the release on all nodes, but leave the active one serving.
     #[arg(long)]
     no_activate: bool,
-    /// How long the nodes may take, in seconds.
-    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
-    timeout: Option<u64>,
+    /// How long to wait for the nodes, in seconds; the rollout goes on after that.
+    #[arg(long, value_name = "S", default_value_t = TIMEOUT_S_DEFAULT)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_S_MAX))]
+    timeout: u64,
 }
 
 pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer, Failure> {
     let bundle = local_bundle::open(&arguments.path, arguments.name.as_ref())?;
     let app = arguments.name.unwrap_or(bundle.app);
 
-    // Whether the server is there and lets us in is asked before megabytes are sent: an answer
-    // that arrives in the middle of an upload is easily lost.
-    match client.get(&format!("/api/v1/apps/{app}")).await {
-        Err(failure) if failure.document["status"] != 404 => return Err(failure),
-        _ => {}
-    }
+    let asked = Instant::now();
+    may_publish(client).await?;
+    let round_trip = asked.elapsed().min(REFUSAL_WAIT_MAX);
 
-    let mut query =
-        vec![("activate", (!arguments.no_activate).to_string()), ("digest", bundle.digest.to_string())];
+    let mut query = vec![
+        ("activate", (!arguments.no_activate).to_string()),
+        ("digest", bundle.digest.to_string()),
+        ("timeout_ms", (arguments.timeout * 1_000).to_string()),
+    ];
     if !arguments.note.is_empty() {
         query.push(("note", arguments.note));
     }
-    let mut timeout = ROLLOUT_TIMEOUT;
-    if let Some(timeout_s) = arguments.timeout {
-        query.push(("timeout_ms", (timeout_s * 1_000).to_string()));
-        timeout = Duration::from_secs(timeout_s + 30);
-    }
-    timeout += Duration::from_secs(bundle.size_bytes / UPLOAD_BYTES_PER_SECOND_MIN);
+    let upload_time = Duration::from_secs(bundle.size_bytes / UPLOAD_BYTES_PER_SECOND_MIN);
+    let timeout = Duration::from_secs(arguments.timeout) + upload_time + ANSWER_GRACE;
 
     let progress = Progress::upload(format!("{app}"), bundle.size_bytes);
-    let upload = upload(bundle.file, bundle.size_bytes, &progress);
+    let upload = upload(bundle.file, bundle.size_bytes, round_trip, &progress);
     let result = client.put(&format!("/api/v1/apps/{app}/releases"), &query, upload, timeout).await;
     progress.clear();
     match result {
@@ -82,7 +85,21 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     }
 }
 
-fn upload(file: File, size_bytes: u64, progress: &Progress) -> Upload {
+/// Whether the server is there and lets us in is asked before megabytes are sent: an answer that
+/// arrives in the middle of an upload is easily lost.
+async fn may_publish(client: &Client) -> Result<(), Failure> {
+    let Principal { role, .. } = rollout::parse(&client.get("/api/v1/me").await?)?;
+    if role >= Role::Publisher {
+        return Ok(());
+    }
+    let (have, needed) = (role.as_str(), Role::Publisher.as_str());
+    let detail = format!("your role `{have}` is not enough to publish: it takes `{needed}`");
+    Err(Failure::local(Exit::NotAllowed, "role-missing", detail))
+}
+
+/// The bundle as it is read. A large one is held back for as long as a refusal by its size alone takes
+/// to get here, because a server that refuses closes the connection, and its answer is lost in the rush.
+fn upload(file: File, size_bytes: u64, round_trip: Duration, progress: &Progress) -> Upload {
     let progress = progress.clone();
     let mut sent_bytes = 0;
     let pieces =
@@ -94,7 +111,13 @@ fn upload(file: File, size_bytes: u64, progress: &Progress) -> Upload {
                 progress.wait("preparing on the nodes".to_owned());
             }
         });
-    Upload { body: Body::wrap_stream(pieces), size_bytes, content_type: "application/zip" }
+    let held_back = stream::once(async move {
+        if size_bytes > HELD_BACK_BYTES_MIN {
+            tokio::time::sleep(round_trip).await;
+        }
+        pieces
+    });
+    Upload { body: Body::wrap_stream(held_back.flatten()), size_bytes, content_type: "application/zip" }
 }
 
 fn note(text: &str) -> Result<String, String> {

@@ -12,6 +12,8 @@ use super::failure::Failure;
 use super::rollout;
 
 /// A release that a node no longer has in its cache is prepared again, which includes compiling.
+const ROLLOUT_TIMEOUT_MS: u64 = 150_000;
+/// Longer than that, so that the server's answer gets here.
 pub const ACTIVATE_TIMEOUT: Duration = Duration::from_secs(180);
 
 #[derive(Debug, Args)]
@@ -24,7 +26,7 @@ pub struct RollbackArguments {
 
 pub async fn run(client: &Client, arguments: RollbackArguments) -> Result<Answer, Failure> {
     let RollbackArguments { app, to } = arguments;
-    let path = format!("/api/v1/apps/{app}/rollback");
+    let path = format!("/api/v1/apps/{app}/rollback?timeout_ms={ROLLOUT_TIMEOUT_MS}");
     let document = client.post(&path, &json!({ "to": to }), ACTIVATE_TIMEOUT).await?;
     rollout::answer(document)
 }

@@ -17,6 +17,6 @@ pub struct WithdrawArguments {
 pub async fn run(client: &Client, arguments: WithdrawArguments) -> Result<Answer, Failure> {
     let app = arguments.app;
     let document = client.post(&format!("/api/v1/apps/{app}/withdraw"), &json!({}), ACTIVATE_TIMEOUT).await?;
-    let text = format!("{app} is withdrawn; `typecase rollback {app} --to N` serves a release again");
+    let text = format!("{app} is withdrawn; `typecase rollback {app}` makes it serve again");
     Ok(Answer::done(document, text))
 }

@@ -1,17 +1,12 @@
 //! Looking at apps, and changing which of their releases serves.
 
-use typecase_model::{
-    App, AppName, Generation, Principal, Receipt, Release, ReleaseNumber, Topic,
-};
-use typecase_store::{Candidacy, Collected};
+use typecase_model::{App, AppName, Generation, Principal, Receipt, Release, ReleaseNumber, Topic};
+use typecase_store::Candidacy;
 
 use super::{Control, ControlError};
 
 /// Releases listed of one app: more than are kept.
 const RELEASES_LISTED_MAX: u32 = 1_000;
-/// An unused bundle stays for an hour: longer than any publish between storing it and using it.
-const BUNDLE_UNUSED_MS: i64 = 3_600_000;
-
 /// An app with the releases its row names.
 #[derive(Debug)]
 pub struct AppDetails {
@@ -27,11 +22,9 @@ impl Control {
 
     pub async fn app(&self, name: &AppName) -> Result<AppDetails, ControlError> {
         match self.inner.store.desired_of(name).await? {
-            Some(found) => Ok(AppDetails {
-                app: found.app,
-                active: found.active,
-                candidate: found.candidate,
-            }),
+            Some(found) => {
+                Ok(AppDetails { app: found.app, active: found.active, candidate: found.candidate })
+            }
             None => Err(typecase_store::StoreError::NotFound(format!("app `{name}`")).into()),
         }
     }
@@ -40,11 +33,7 @@ impl Control {
         Ok(self.inner.store.releases(name, RELEASES_LISTED_MAX).await?)
     }
 
-    pub async fn release(
-        &self,
-        name: &AppName,
-        number: ReleaseNumber,
-    ) -> Result<Release, ControlError> {
+    pub async fn release(&self, name: &AppName, number: ReleaseNumber) -> Result<Release, ControlError> {
         Ok(self.inner.store.release(name, number).await?)
     }
 
@@ -96,27 +85,10 @@ impl Control {
     }
 
     /// Stops serving an app. Its releases stay and can be activated again.
-    pub async fn withdraw(
-        &self,
-        name: &AppName,
-        principal: &Principal,
-    ) -> Result<App, ControlError> {
+    pub async fn withdraw(&self, name: &AppName, principal: &Principal) -> Result<App, ControlError> {
         let app = self.inner.store.withdraw(name).await?;
         tracing::info!(app.name = %name, principal.name = %principal.name, "app withdrawn");
         self.inner.announcements.announce(Topic::App(name.clone()));
         Ok(app)
-    }
-
-    /// Removes old releases and unused bundles; called now and then by a timer.
-    pub async fn collect(&self) -> Result<Collected, ControlError> {
-        let collected = self.inner.store.collect(BUNDLE_UNUSED_MS).await?;
-        if collected != Collected::default() {
-            tracing::info!(
-                releases = collected.releases,
-                bundles = collected.bundles,
-                "removed what is old and unused"
-            );
-        }
-        Ok(collected)
     }
 }

@@ -95,6 +95,7 @@ impl ControlError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Store(StoreError::Unavailable { .. }) => "dependency-unavailable",
+            Self::Store(StoreError::Full { .. }) | Self::DiskFull => "disk-full",
             Self::Store(StoreError::Conflict(conflict)) if conflict.candidate.is_some() => {
                 "rollout-in-progress"
             }
@@ -117,7 +118,6 @@ impl ControlError {
             Self::NoteTooLong { .. } => "note-too-long",
             Self::NothingToRollBackTo { .. } => "no-previous-release",
             Self::ReleaseFailed { .. } => "release-failed",
-            Self::DiskFull => "disk-full",
             Self::TokenInvalid => "token-invalid",
             Self::RoleMissing { .. } => "role-missing",
             Self::PasswordWrong => "password-wrong",
@@ -132,14 +132,12 @@ impl ControlError {
     pub fn class(&self) -> Class {
         match self {
             Self::Store(error) => match error {
-                StoreError::Unavailable { .. } => Class::Unavailable,
+                StoreError::Unavailable { .. } | StoreError::Full { .. } => Class::Unavailable,
                 StoreError::Conflict(_) | StoreError::Exists(_) => Class::Conflict,
                 StoreError::NotFound(_) => Class::NotFound,
                 StoreError::Corrupt { .. } | StoreError::Schema(_) => Class::Internal,
             },
-            Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => {
-                Class::TooLarge
-            }
+            Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => Class::TooLarge,
             Self::Bundle(error) if !error.is_publishers_fault() => Class::Internal,
             Self::HostTaken { .. } | Self::NothingToRollBackTo { .. } => Class::Conflict,
             Self::ReleaseFailed { .. } => Class::Failed,
@@ -162,8 +160,7 @@ impl ControlError {
                 format!("{what} is corrupt; the node's log says more")
             }
             _ if self.class() == Class::Internal => {
-                "something went wrong inside the node; its log says more under this request id"
-                    .to_owned()
+                "something went wrong inside the node; its log says more under this request id".to_owned()
             }
             _ => self.to_string(),
         }
@@ -181,7 +178,7 @@ impl ControlError {
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::TooManyAttempts { seconds } => Some(*seconds),
-            Self::DiskFull => Some(60),
+            Self::Store(StoreError::Full { .. }) | Self::DiskFull => Some(60),
             _ if self.class() == Class::Unavailable => Some(2),
             _ => None,
         }

@@ -52,11 +52,8 @@ impl Identity {
         let path = data_dir.join(CLI_TOKEN_FILE);
         secret::write_private(&path, cli_token.expose())
             .map_err(|error| ControlError::disk("write the file cli-token", error))?;
-        let identity = Self {
-            store,
-            cli_token_hash: cli_token.hash().into(),
-            attempts: Arc::new(Attempts::default()),
-        };
+        let identity =
+            Self { store, cli_token_hash: cli_token.hash().into(), attempts: Arc::new(Attempts::default()) };
         let mut setup_token = None;
         if !identity.store.has_users().await? {
             match admin_password {
@@ -113,11 +110,7 @@ impl Identity {
     }
 
     /// Checks a password and issues a token that is valid for a working day.
-    pub async fn sign_in(
-        &self,
-        user: &str,
-        password: &str,
-    ) -> Result<(IssuedToken, i64), ControlError> {
+    pub async fn sign_in(&self, user: &str, password: &str) -> Result<(IssuedToken, i64), ControlError> {
         self.attempts.take()?;
         let found = self.store.user(user).await?;
         // An unknown user costs as much time as a wrong password, so nobody learns which of the two it was.
@@ -149,8 +142,7 @@ impl Identity {
             return Err(ControlError::TokenNameMalformed(name.chars().take(80).collect()));
         }
         let token = IssuedToken::generate()?;
-        let stored =
-            self.store.create_api_token(name, &token.hash(), role, &creator.name).await?;
+        let stored = self.store.create_api_token(name, &token.hash(), role, &creator.name).await?;
         tracing::info!(token.name = name, role = role.as_str(), principal.name = %creator.name, "API token made");
         Ok((stored, token))
     }
@@ -159,11 +151,7 @@ impl Identity {
         Ok(self.store.api_tokens().await?)
     }
 
-    pub async fn revoke_api_token(
-        &self,
-        name: &str,
-        principal: &Principal,
-    ) -> Result<(), ControlError> {
+    pub async fn revoke_api_token(&self, name: &str, principal: &Principal) -> Result<(), ControlError> {
         self.store.revoke_api_token(name).await?;
         tracing::info!(token.name = name, principal.name = %principal.name, "API token revoked");
         Ok(())
@@ -206,7 +194,10 @@ mod tests {
         assert_eq!(code(identity.authenticate(made.1.expose()).await), "token-invalid");
         identity.sign_out(session.expose()).await.unwrap();
         assert_eq!(code(identity.authenticate(session.expose()).await), "token-invalid");
-        assert_eq!(code(identity.create_api_token("a b", Role::Viewer, &admin).await), "token-name-malformed");
+        assert_eq!(
+            code(identity.create_api_token("a b", Role::Viewer, &admin).await),
+            "token-name-malformed"
+        );
     }
 
     #[tokio::test]

@@ -77,27 +77,15 @@ impl Control {
         // Subscribed before the first look, or a change between the two would be missed.
         let mut announcements = self.inner.announcements.subscribe();
         loop {
-            let release = self.inner.store.release(app, number).await?;
-            let receipts = self.inner.store.receipts(app, number).await?;
             let now = Instant::now();
-            match release.state {
-                ReleaseState::Prepared => return Ok(Outcome::Prepared(release, receipts)),
-                ReleaseState::Failed => return Ok(Outcome::Failed(release, receipts)),
-                // It served before: the failed attempt left it as it was, with a note.
-                ReleaseState::Retired if release.failure.is_some() => {
-                    return Ok(Outcome::Failed(release, receipts));
+            match self.outcome(app, number, deadline, &mut serving_deadline).await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => {}
+                // The rollout goes on without us; a database that is back soon can still tell how it ended.
+                Err(ControlError::Store(error)) if error.may_be_retried() && now < deadline => {
+                    tracing::debug!(app.name = %app, "looking at the rollout again soon: {error}");
                 }
-                ReleaseState::Retired => return Ok(Outcome::Active(release, receipts)),
-                ReleaseState::Active => {
-                    let until = *serving_deadline.get_or_insert(now + SERVING_TIMEOUT);
-                    if now >= until || now >= deadline || self.serves_everywhere(&receipts).await? {
-                        return Ok(Outcome::Active(release, receipts));
-                    }
-                }
-                ReleaseState::Preparing if now >= deadline => {
-                    return Ok(Outcome::StillPreparing(release, receipts));
-                }
-                ReleaseState::Preparing => {}
+                Err(error) => return Err(error),
             }
             let pause = tokio::time::sleep_until((now + POLL_INTERVAL).min(deadline));
             tokio::pin!(pause);
@@ -113,6 +101,33 @@ impl Control {
         }
     }
 
+    /// How the rollout ended; none while there is something to wait for.
+    async fn outcome(
+        &self,
+        app: &AppName,
+        number: ReleaseNumber,
+        deadline: Instant,
+        serving_deadline: &mut Option<Instant>,
+    ) -> Result<Option<Outcome>, ControlError> {
+        let release = self.inner.store.release(app, number).await?;
+        let receipts = self.inner.store.receipts(app, number).await?;
+        let now = Instant::now();
+        Ok(match release.state {
+            ReleaseState::Prepared => Some(Outcome::Prepared(release, receipts)),
+            ReleaseState::Failed => Some(Outcome::Failed(release, receipts)),
+            // It served before: the failed attempt left it as it was, with a note.
+            ReleaseState::Retired if release.failure.is_some() => Some(Outcome::Failed(release, receipts)),
+            ReleaseState::Retired => Some(Outcome::Active(release, receipts)),
+            ReleaseState::Active => {
+                let until = *serving_deadline.get_or_insert(now + SERVING_TIMEOUT);
+                let done = now >= until.min(deadline) || self.serves_everywhere(&receipts).await?;
+                done.then_some(Outcome::Active(release, receipts))
+            }
+            ReleaseState::Preparing if now >= deadline => Some(Outcome::StillPreparing(release, receipts)),
+            ReleaseState::Preparing => None,
+        })
+    }
+
     async fn serves_everywhere(&self, receipts: &[Receipt]) -> Result<bool, ControlError> {
         let live = self.inner.store.live_nodes().await?;
         Ok(live.iter().all(|node| {
@@ -123,8 +138,7 @@ impl Control {
 
 /// The rule of every rollout: all live nodes ready activates, one failure or one silent node ends it.
 fn decide(rollout: &Rollout, timeout: Duration) -> Decision {
-    let live: Vec<&Node> =
-        rollout.nodes.iter().filter(|node| node.health == NodeHealth::Live).collect();
+    let live: Vec<&Node> = rollout.nodes.iter().filter(|node| node.health == NodeHealth::Live).collect();
     // Without a live node there is nobody to speak of; the reader's own heartbeat will be back.
     if live.is_empty() {
         return Decision::Wait;
@@ -156,8 +170,7 @@ fn decide(rollout: &Rollout, timeout: Duration) -> Decision {
         let since = rollout.candidate_since_unix_ms.max(node.started_unix_ms);
         rollout.now_unix_ms.saturating_sub(since) > timeout_ms
     };
-    let overdue: Vec<&str> =
-        silent.iter().filter(overdue).map(|node| node.name.as_str()).collect();
+    let overdue: Vec<&str> = silent.iter().filter(overdue).map(|node| node.name.as_str()).collect();
     if overdue.is_empty() {
         return Decision::Wait;
     }

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::config::{AccessLog as Target, LogConfig};
 
@@ -22,7 +22,10 @@ const BATCH_BYTES: usize = 32 * 1024;
 /// Batches that wait for the disk; beyond this, lines are dropped.
 const BATCHES_MAX: usize = 64;
 
-/// Paths and user agents are logged up to this length.
+/// How long the end of the node waits for the last lines.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Paths and methods are logged up to this length.
 const TEXT_CHARS_MAX: usize = 512;
 
 /// What a line says.
@@ -49,7 +52,7 @@ struct Sender {
     dropped: AtomicU64,
 }
 
-/// The writer; ends, with everything written, when it and all handles are dropped.
+/// The writer; ends, with everything written, when it is dropped.
 pub struct AccessLogWriter {
     log: AccessLog,
     thread: Option<JoinHandle<()>>,
@@ -112,15 +115,16 @@ impl Batch {
         let _ = write!(
             text,
             "{{\"time\":\"{}.{:03}Z\",\"app.name\":\"{}\",\"release.number\":{},\"request.id\":\"{}\",\
-             \"client.ip\":\"{}\",\"http.method\":\"{}\",\"http.path\":\"",
+             \"client.ip\":\"{}\",\"http.method\":\"",
             self.second_text,
             now.subsec_millis(),
             line.app,
             line.release,
             line.request_id,
             line.client,
-            line.method,
         );
+        text.escaped(line.method.as_str());
+        text.bytes(b"\",\"http.path\":\"");
         text.escaped(line.path);
         let _ = write!(
             text,
@@ -144,6 +148,10 @@ impl std::fmt::Write for Text<'_> {
 }
 
 impl Text<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     fn escaped(&mut self, text: &str) {
         for (count, char) in text.chars().enumerate() {
             if count == TEXT_CHARS_MAX {
@@ -193,13 +201,16 @@ impl AccessLogWriter {
 impl Drop for AccessLogWriter {
     fn drop(&mut self) {
         self.log.flush();
-        self.log = AccessLog(None);
-        // Handles that outlive the writer are a fault of the shutdown's order, not worth a hang.
-        if let Some(thread) = self.thread.take() {
-            let deadline = std::time::Instant::now() + Duration::from_secs(2);
-            while !thread.is_finished() && std::time::Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+        let (Some(sender), Some(thread)) = (&self.log.0, self.thread.take()) else {
+            return;
+        };
+        // An empty batch is the end. A disk that hangs does not hold up the node's exit.
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        while sender.batches.try_send(Vec::new()).is_err() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        while !thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -212,10 +223,10 @@ enum Output {
 fn write_all(mut output: Output, batches: &Receiver<Vec<u8>>, dropped: impl Fn() -> u64) {
     let mut failing = false;
     loop {
-        let batch = match batches.recv_timeout(Duration::from_secs(1)) {
+        let batch = match batches.recv() {
+            Ok(batch) if batch.is_empty() => return,
             Ok(batch) => batch,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(_) => return,
         };
         let lost = dropped();
         if lost > 0 {

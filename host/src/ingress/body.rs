@@ -19,8 +19,8 @@ use super::routes::AppRoute;
 /// The body of every response on the app port.
 pub struct IngressBody {
     content: Content,
-    sent_bytes: u64,
-    complete: bool,
+    /// The answer breaks off, as soon as what was written before is on its way.
+    broken: Option<CallError>,
     exchange: Box<Exchange>,
 }
 
@@ -29,7 +29,7 @@ enum Content {
     Guest(GuestBody),
 }
 
-/// One request and what became of it; closing it writes the access log and the metrics.
+/// One request and what became of it; dropping it writes the access log and the metrics.
 pub struct Exchange {
     pub ingress: Arc<Ingress>,
     pub app: Option<Arc<AppRoute>>,
@@ -38,22 +38,31 @@ pub struct Exchange {
     pub path: String,
     pub client: IpAddr,
     pub started: Instant,
+    /// `CLIENT_LEFT` until there is an answer.
     pub status: u16,
+    pub sent_bytes: u64,
+    /// What the answer's head announced.
+    pub announced_bytes: Option<u64>,
+    /// The answer's last byte was handed over.
+    pub complete: bool,
     /// Keeps the connection from being taken for an idle one.
     pub activity: Activity,
 }
 
+/// What is logged when the client left before there was an answer.
+pub const CLIENT_LEFT: u16 = 499;
+
 impl IngressBody {
-    pub fn bytes(bytes: Bytes, exchange: Box<Exchange>) -> Self {
+    pub fn bytes(bytes: Bytes, mut exchange: Box<Exchange>) -> Self {
         let content = Content::Bytes(Some(bytes).filter(|bytes| !bytes.is_empty()));
-        let complete = matches!(content, Content::Bytes(None));
-        Self { content, sent_bytes: 0, complete, exchange }
+        exchange.complete |= matches!(content, Content::Bytes(None));
+        Self { content, broken: None, exchange }
     }
 
-    pub fn guest(body: GuestBody, exchange: Box<Exchange>) -> Self {
+    pub fn guest(body: GuestBody, mut exchange: Box<Exchange>) -> Self {
         // hyper does not ask a body that says it is empty.
-        let complete = body.is_end_stream();
-        Self { content: Content::Guest(body), sent_bytes: 0, complete, exchange }
+        exchange.complete |= body.is_end_stream();
+        Self { content: Content::Guest(body), broken: None, exchange }
     }
 }
 
@@ -63,20 +72,35 @@ impl Body for IngressBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
         let this = self.get_mut();
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let poll = match &mut this.content {
             Content::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Guest(body) => Pin::new(body).poll_frame(cx),
         };
-        match &poll {
+        let exchange = &mut this.exchange;
+        match poll {
             Poll::Ready(Some(Ok(frame))) => {
-                this.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                // hyper stops asking when the announced length has been reached.
-                this.complete = matches!(this.content, Content::Bytes(_) | Content::Guest(GuestBody::Whole(_)));
+                exchange.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                // After these, hyper does not ask again.
+                exchange.complete = frame.is_trailers()
+                    || matches!(this.content, Content::Bytes(_) | Content::Guest(GuestBody::Whole(_)))
+                    || exchange.announced_bytes == Some(exchange.sent_bytes);
+                Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(None) => this.complete = true,
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Err(error))) => {
+                // hyper drops what it has not sent yet, even the head; while we pause, it sends.
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                exchange.complete = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
         }
-        poll
     }
 
     fn is_end_stream(&self) -> bool {
@@ -94,30 +118,27 @@ impl Body for IngressBody {
     }
 }
 
-impl Drop for IngressBody {
+impl Drop for Exchange {
     fn drop(&mut self) {
-        let exchange = &self.exchange;
-        // The body of an answer to HEAD is dropped unread.
-        let complete = self.complete || exchange.method == Method::HEAD;
-        let duration = exchange.started.elapsed();
-        let (name, release) = match &exchange.app {
+        let duration = self.started.elapsed();
+        let (name, release) = match &self.app {
             Some(app) => {
-                app.metrics.record(exchange.status, self.sent_bytes, duration, complete);
+                app.metrics.record(self.status, self.sent_bytes, duration, self.complete);
                 (app.release.app.as_str(), app.release.number.0)
             }
             None => ("", 0),
         };
-        exchange.ingress.access_log.write(&Line {
+        self.ingress.access_log.write(&Line {
             app: name,
             release,
-            request_id: &exchange.request_id,
-            client: exchange.client,
-            method: &exchange.method,
-            path: &exchange.path,
-            status: exchange.status,
+            request_id: &self.request_id,
+            client: self.client,
+            method: &self.method,
+            path: &self.path,
+            status: self.status,
             bytes: self.sent_bytes,
             duration,
-            complete,
+            complete: self.complete,
         });
     }
 }

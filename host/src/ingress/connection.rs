@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use http::{Request, Version};
+use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -34,8 +36,10 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 struct Watch {
     origin: Instant,
     in_flight: AtomicU32,
-    /// Bytes of a request's head have come, but not all.
+    /// Bytes of a request's head have come, but not all. Over h2c only for the first request: there, bytes
+    /// come without one too.
     in_head: AtomicBool,
+    is_h2: AtomicBool,
     /// When the present state began, in milliseconds since `origin`.
     since_ms: AtomicU64,
     expired: Notify,
@@ -54,6 +58,16 @@ impl Watch {
         self.since_ms.store(self.origin.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
+    /// An answer that was handed over whole is still being sent, to a client that takes it.
+    fn sent(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..)))
+            && self.in_flight.load(Ordering::Relaxed) == 0
+            && !self.in_head.load(Ordering::Relaxed)
+        {
+            self.enter(false);
+        }
+    }
+
     fn is_expired(&self, timeouts: &Timeouts) -> bool {
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return false;
@@ -65,7 +79,8 @@ impl Watch {
 }
 
 impl Activity {
-    fn start(watch: &Arc<Watch>) -> Self {
+    fn start(watch: &Arc<Watch>, version: Version) -> Self {
+        watch.is_h2.store(version == Version::HTTP_2, Ordering::Relaxed);
         watch.in_flight.fetch_add(1, Ordering::Relaxed);
         watch.in_head.store(false, Ordering::Relaxed);
         Self(watch.clone())
@@ -105,6 +120,7 @@ impl Watches {
             in_flight: AtomicU32::new(0),
             // A fresh connection owes its first head.
             in_head: AtomicBool::new(true),
+            is_h2: AtomicBool::new(false),
             since_ms: AtomicU64::new(0),
             expired: Notify::new(),
         });
@@ -132,8 +148,8 @@ pub async fn serve(
     let io = WatchedIo { stream: TokioIo::new(stream), watch: watch.clone() };
     let service = {
         let (ingress, watch) = (ingress.clone(), watch.clone());
-        service_fn(move |request| {
-            let activity = Activity::start(&watch);
+        service_fn(move |request: Request<Incoming>| {
+            let activity = Activity::start(&watch, request.version());
             let answer = service::handle(ingress.clone(), peer.clone(), activity, request);
             async move { Ok::<_, std::convert::Infallible>(answer.await) }
         })
@@ -154,11 +170,22 @@ pub async fn serve(
         .keep_alive_timeout(Duration::from_secs(20));
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
     let mut closing = std::pin::pin!(ingress.lifecycle.closing.cancelled());
-    let mut is_closing = false;
+    let (mut is_closing, mut is_ending) = (false, false);
     let ended = loop {
         tokio::select! {
             ended = connection.as_mut() => break ended,
-            () = watch.expired.notified() => return,
+            () = watch.expired.notified() => {
+                if watch.in_flight.load(Ordering::Relaxed) > 0 {
+                    // A request came just after the sweep.
+                    continue;
+                }
+                if is_ending || watch.in_head.load(Ordering::Relaxed) {
+                    return;
+                }
+                // An idle client is told; the next sweep ends what is left.
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
             () = closing.as_mut(), if !is_closing => {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
@@ -187,6 +214,7 @@ impl Read for WatchedIo {
         if poll.is_ready()
             && self.watch.in_flight.load(Ordering::Relaxed) == 0
             && !self.watch.in_head.load(Ordering::Relaxed)
+            && !self.watch.is_h2.load(Ordering::Relaxed)
         {
             self.watch.enter(true);
         }
@@ -196,7 +224,9 @@ impl Read for WatchedIo {
 
 impl Write for WatchedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch.sent(&poll);
+        poll
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -216,6 +246,8 @@ impl Write for WatchedIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.watch.sent(&poll);
+        poll
     }
 }

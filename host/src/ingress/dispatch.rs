@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use typecase_bundle::assets::{AssetRequest, method_not_allowed, respond};
-use typecase_runtime::{BodyExceeded, CallErrorKind, GuestBody, RequestBody};
+use typecase_runtime::{BodyFate, CallErrorKind, GuestBody, RequestBody};
 
 use super::error_page::ErrorPage;
 use super::routes::LiveRelease;
@@ -52,22 +52,33 @@ pub async fn component(
     request_id: Arc<str>,
 ) -> Answer {
     let Some(component) = &release.component else {
+        discard_body(request);
         return Answer::Error(not_found(&release.app));
     };
-    let (request, exceeded) = match limit_body(request, release.limits.body_mb) {
+    let (request, fate) = match limit_body(request, release.limits.body_mb) {
         Ok(limited) => limited,
         Err(page) => return Answer::Error(page),
     };
-    match component.call(request, https, request_id).await {
+    let called = component.call(request, https, request_id).await;
+    // Whatever the guest made of the part that it saw.
+    if fate.is_some_and(|fate| fate.exceeded()) {
+        return Answer::Error(body_too_large(release.limits.body_mb));
+    }
+    match called {
         Ok(response) => Answer::Guest(response),
-        Err(_) if exceeded.is_some_and(|exceeded| exceeded.get()) => {
-            Answer::Error(body_too_large(release.limits.body_mb))
-        }
         Err(error) => Answer::Error(ErrorPage::of_call(&error, release.app.as_str())),
     }
 }
 
-type Limited = (Request<RequestBody>, Option<BodyExceeded>);
+/// For an answer that needs no body: what the client still sends is read and forgotten.
+pub fn discard_body(request: Request<Incoming>) {
+    let (parts, body) = request.into_parts();
+    if !body.is_end_stream() {
+        drop(RequestBody::limited(body, 0, parts.headers.contains_key(EXPECT)));
+    }
+}
+
+type Limited = (Request<RequestBody>, Option<BodyFate>);
 
 fn limit_body(request: Request<Incoming>, body_mb: u32) -> Result<Limited, ErrorPage> {
     let max_bytes = u64::from(body_mb) * 1024 * 1024;
@@ -75,12 +86,13 @@ fn limit_body(request: Request<Incoming>, body_mb: u32) -> Result<Limited, Error
     if body.is_end_stream() {
         return Ok((Request::from_parts(parts, RequestBody::Empty), None));
     }
+    let waits_for_continue = parts.headers.contains_key(EXPECT);
+    let (body, fate) = RequestBody::limited(body, max_bytes, waits_for_continue);
     let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(body_too_large(body_mb));
     }
-    let (body, exceeded) = RequestBody::limited(body, max_bytes);
-    Ok((Request::from_parts(parts, body), Some(exceeded)))
+    Ok((Request::from_parts(parts, body), Some(fate)))
 }
 
 fn body_too_large(body_mb: u32) -> ErrorPage {

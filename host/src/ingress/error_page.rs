@@ -29,11 +29,17 @@ impl ErrorPage {
             CallErrorKind::MemoryLimit => {
                 (StatusCode::BAD_GATEWAY, "The app failed", "needed more memory than it may use")
             }
+            CallErrorKind::ResourceLimit => {
+                (StatusCode::BAD_GATEWAY, "The app failed", "held more streams and bodies than it may")
+            }
             CallErrorKind::CpuLimit => {
                 (StatusCode::GATEWAY_TIMEOUT, "The app took too long", "computed for longer than it may")
             }
             CallErrorKind::Timeout => {
                 (StatusCode::GATEWAY_TIMEOUT, "The app took too long", "did not answer in time")
+            }
+            CallErrorKind::ClientTimeout => {
+                (StatusCode::REQUEST_TIMEOUT, "Request timeout", "waited too long for the request's body")
             }
             CallErrorKind::NoResponse => (StatusCode::BAD_GATEWAY, "The app failed", "gave no response"),
             CallErrorKind::Overloaded => {

@@ -94,20 +94,24 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
     let watches = Watches::default();
     let sweep = tokio::spawn(watches.clone().sweep(ingress.clone()));
     let mut connections = tokio::task::JoinSet::new();
-    loop {
-        // A place first: what does not fit waits in the kernel's backlog.
-        let accepted = tokio::select! {
-            accepted = accept(&ingress, &listener) => accepted,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
-            () = ingress.lifecycle.closing.cancelled() => break,
-        };
-        match accepted {
-            Ok((stream, address, permit)) => {
-                connections.spawn(connection::serve(ingress.clone(), watches.clone(), stream, address, permit));
-            }
-            Err(error) => {
-                tracing::warn!("accepting a connection failed: {error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+    {
+        let mut accepting = std::pin::pin!(accept(&ingress, &listener));
+        loop {
+            // Kept over rounds: it may hold a connection that waits for its place.
+            let accepted = tokio::select! {
+                accepted = accepting.as_mut() => accepted,
+                Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                () = ingress.lifecycle.closing.cancelled() => break,
+            };
+            accepting.set(accept(&ingress, &listener));
+            match accepted {
+                Ok((stream, address, permit)) => {
+                    connections.spawn(connection::serve(ingress.clone(), watches.clone(), stream, address, permit));
+                }
+                Err(error) => {
+                    tracing::warn!("accepting a connection failed: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
@@ -120,7 +124,9 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
 type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 async fn accept(ingress: &Ingress, listener: &TcpListener) -> io::Result<Accepted> {
-    let permit = ingress.connections.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, address) = listener.accept().await?;
+    // One connection per thread waits here, the others in the kernel's backlog. A place that is taken before
+    // there is a connection would be lost to the other threads.
+    let permit = ingress.connections.clone().acquire_owned().await.map_err(io::Error::other)?;
     Ok((stream, address, permit))
 }

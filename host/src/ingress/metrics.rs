@@ -29,7 +29,8 @@ impl AppMetrics {
     }
 
     pub(super) fn record(&self, status: u16, bytes: u64, duration: Duration, complete: bool) {
-        if let Some(counter) = self.requests.get(usize::from(status / 100).wrapping_sub(1)) {
+        // Clients treat what is beyond 599 as a server's failure.
+        if let Some(counter) = self.requests.get(usize::from(status.min(599) / 100).wrapping_sub(1)) {
             counter.increment(1);
         }
         self.duration.record(duration.as_secs_f64());

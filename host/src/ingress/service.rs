@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, LOCATION};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::Ingress;
-use super::body::{Exchange, IngressBody};
+use super::body::{CLIENT_LEFT, Exchange, IngressBody};
 use super::connection::Activity;
 use super::dispatch::{self, Answer, AppPath};
 use super::error_page::ErrorPage;
@@ -48,7 +48,10 @@ pub async fn handle(
         path: request.uri().path().to_owned(),
         client: client.ip,
         started,
-        status: 0,
+        status: CLIENT_LEFT,
+        sent_bytes: 0,
+        announced_bytes: None,
+        complete: false,
         activity,
     });
     let version = request.version();
@@ -56,7 +59,12 @@ pub async fn handle(
     // An error page needs to know what the client accepts, and the component takes the request's headers.
     let accept = request.headers().get(http::header::ACCEPT).cloned();
     let answer = match &route {
-        None => without_app(&ingress, request.uri().path()),
+        _ if let Some(page) = refused(&request) => Answer::Error(page),
+        None => {
+            let answer = without_app(&ingress, request.uri().path());
+            dispatch::discard_body(request);
+            answer
+        }
         Some(route) => within_app(route, request, client.https, request_id.clone()).await,
     };
     let mut response = match answer {
@@ -74,10 +82,18 @@ pub async fn handle(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     exchange.status = response.status().as_u16();
+    exchange.announced_bytes = announced_bytes(&response);
+    // hyper leaves these answers' bodies alone.
+    exchange.complete = exchange.method == Method::HEAD
+        || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     response.map(|content| match content {
         Content::Bytes(bytes) => IngressBody::bytes(bytes, exchange),
         Content::Guest(body) => IngressBody::guest(body, exchange),
     })
+}
+
+fn announced_bytes<B>(response: &Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 enum Content {
@@ -98,6 +114,28 @@ fn find_route(ingress: &Ingress, request: &Request<Incoming>) -> Option<Route> {
         return None;
     }
     ingress.routes.load().find(host, ingress.base_domain.as_deref(), path)
+}
+
+/// What no app is asked about. Two hosts, or none, are how requests are smuggled past a proxy's rules.
+fn refused(request: &Request<Incoming>) -> Option<ErrorPage> {
+    if request.method() == Method::CONNECT {
+        let detail = "This server is no proxy.";
+        return Some(ErrorPage::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not allowed", detail));
+    }
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_fine = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_authority(host.as_bytes()),
+        (None, None) => request.version() != Version::HTTP_11,
+        _ => false,
+    };
+    let detail = "A request has exactly one well-formed Host.";
+    (!is_fine).then(|| ErrorPage::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail))
+}
+
+/// A name or an address, perhaps with a port; never with a user.
+fn is_authority(host: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(byte);
+    !host.is_empty() && host.iter().all(allowed)
 }
 
 fn is_reserved(path: &str) -> bool {
@@ -137,6 +175,7 @@ async fn within_app(route: &Route, mut request: Request<Incoming>, https: bool, 
     }
     let at = AppPath { path: route.strip(request.uri().path()), query: request.uri().query() };
     if let Some(answer) = dispatch::asset(release, request.method(), &at, request.headers()) {
+        dispatch::discard_body(request);
         return answer;
     }
     if route.prefix().is_some()

@@ -26,7 +26,7 @@ impl Contents<'_> {
             self.name
         );
         if !self.assets.is_empty() {
-            manifest.push_str("assets = \"static/\"\n");
+            manifest.push_str("assets = \"assets/\"\n");
         }
         if !self.health.is_empty() {
             manifest.push_str(&format!("health = \"{}\"\n", self.health));
@@ -43,7 +43,7 @@ impl Contents<'_> {
         add("typecase.toml", manifest.as_bytes())?;
         add("component.wasm", self.component)?;
         for (path, content) in self.assets {
-            add(&format!("static/{path}"), content)?;
+            add(&format!("assets/{path}"), content)?;
         }
         Ok(archive.finish()?.into_inner().into())
     }

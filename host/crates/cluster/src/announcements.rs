@@ -24,9 +24,7 @@ impl Announcements {
     /// The doorbell of a single node: announcements never leave the process.
     pub fn in_process() -> Self {
         let (sender, _) = broadcast::channel(ANNOUNCEMENTS_PENDING_MAX);
-        Self {
-            transport: Transport::InProcess(sender),
-        }
+        Self { transport: Transport::InProcess(sender) }
     }
 
     /// Says "look again at this topic" to every subscriber. Never waits and never fails: whoever misses it
@@ -44,9 +42,7 @@ impl Announcements {
     /// Hears every announcement made from now on.
     pub fn subscribe(&self) -> Subscription {
         match &self.transport {
-            Transport::InProcess(sender) => Subscription {
-                receiver: sender.subscribe(),
-            },
+            Transport::InProcess(sender) => Subscription { receiver: sender.subscribe() },
         }
     }
 }

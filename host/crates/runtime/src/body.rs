@@ -1,5 +1,6 @@
 //! The body of a component's response.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -26,7 +27,8 @@ pub enum GuestBody {
 pub struct RunningBody {
     guest: Option<GuestRun>,
     failed: Option<CallError>,
-    first: Option<Frame<Bytes>>,
+    /// Frames that were looked at already.
+    ahead: VecDeque<Frame<Bytes>>,
     frames: WasiBody,
     /// Ends a guest that writes nothing for `timeout_ms`.
     idle: Pin<Box<Sleep>>,
@@ -38,7 +40,7 @@ pub struct RunningBody {
 impl GuestBody {
     pub(crate) fn running(
         guest: Option<GuestRun>,
-        first: Option<Frame<Bytes>>,
+        ahead: VecDeque<Frame<Bytes>>,
         frames: WasiBody,
         component: Arc<Inner>,
         request_id: Arc<str>,
@@ -47,7 +49,7 @@ impl GuestBody {
         Self::Running(Box::new(RunningBody {
             guest,
             failed: None,
-            first,
+            ahead,
             frames,
             idle: Box::pin(tokio::time::sleep(idle_max)),
             idle_max,
@@ -59,7 +61,7 @@ impl GuestBody {
 
 impl RunningBody {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
-        if let Some(frame) = self.first.take() {
+        if let Some(frame) = self.ahead.pop_front() {
             return Poll::Ready(Some(Ok(frame)));
         }
         if let Some(guest) = &mut self.guest
@@ -102,7 +104,9 @@ impl RunningBody {
 
     /// The response is complete; the guest may still tidy up, for as long as it may take for an answer.
     fn finish_in_background(&mut self) {
-        if let Some(guest) = self.guest.take() {
+        if let Some(guest) = self.guest.take()
+            && !self.component.outlives_its_requests()
+        {
             let (component, request_id) = (self.component.clone(), self.request_id.clone());
             let idle_max = self.idle_max;
             tokio::spawn(async move {

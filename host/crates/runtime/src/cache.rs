@@ -1,8 +1,8 @@
 //! This node's store of native code: made here, read here, in a folder that only this user can enter.
 //!
 //! Loading native code trusts it completely, so a file is loaded only if its seal is right: a hash over
-//! the code, keyed with a secret of this node. A file that is damaged, foreign or from another version has
-//! no right seal, or another name, and is made anew.
+//! the code and its file's name, keyed with a secret of this node. A file that is damaged, foreign, in
+//! another's place or from another version has no right seal, or another name, and is made anew.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -13,6 +13,9 @@ use sha2::{Digest as _, Sha256};
 
 const SECRET_BYTES: usize = 32;
 
+/// How a file is called until it has its seal.
+const UNSEALED: &str = "unsealed";
+
 /// The folder of compiled code, and the secret that seals it.
 #[derive(Debug)]
 pub struct CodeCache {
@@ -21,9 +24,16 @@ pub struct CodeCache {
 }
 
 impl CodeCache {
-    /// Opens the folder, or makes it with mode 0700 and a new secret.
+    /// Opens the folder, or makes it with mode 0700 and a new secret; removes what an interrupted
+    /// compilation left.
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == UNSEALED) {
+                fs::remove_file(path)?;
+            }
+        }
         let path = folder.join("seal-secret");
         let mut secret = [0; SECRET_BYTES];
         match File::open(&path).and_then(|mut file| file.read_exact(&mut secret)) {
@@ -50,12 +60,12 @@ impl CodeCache {
 
     /// Where the compile child writes before its output is sealed.
     pub fn unsealed_path(&self, component_hex: &str) -> PathBuf {
-        self.folder.join(format!("{component_hex}-{}.unsealed", std::process::id()))
+        self.folder.join(format!("{component_hex}-{}.{UNSEALED}", std::process::id()))
     }
 
     /// Seals what the compile child wrote and puts it in its place.
     pub fn seal(&self, unsealed: &Path, code: &Path) -> io::Result<()> {
-        let seal = self.seal_of(unsealed)?;
+        let seal = self.seal_of(unsealed, code)?;
         fs::write(seal_path(code), seal)?;
         fs::rename(unsealed, code)
     }
@@ -65,7 +75,7 @@ impl CodeCache {
         if !code.exists() {
             return false;
         }
-        let right = match (fs::read(seal_path(code)), self.seal_of(code)) {
+        let right = match (fs::read(seal_path(code)), self.seal_of(code, code)) {
             (Ok(found), Ok(expected)) => found == expected,
             _ => false,
         };
@@ -82,9 +92,14 @@ impl CodeCache {
         let _ = fs::remove_file(seal_path(code));
     }
 
-    fn seal_of(&self, path: &Path) -> io::Result<[u8; 32]> {
+    /// The seal of what is in the file `path`, for the place `code`.
+    fn seal_of(&self, path: &Path, code: &Path) -> io::Result<[u8; 32]> {
+        let name = code.file_name().unwrap_or_default().as_encoded_bytes();
         let mut hasher = Sha256::new();
         hasher.update(self.secret);
+        // The length keeps a byte of the name from passing as one of the code.
+        hasher.update(name.len().to_le_bytes());
+        hasher.update(name);
         let mut file = File::open(path)?;
         let mut buffer = vec![0; 256 * 1024];
         loop {

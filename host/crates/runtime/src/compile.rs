@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit};
+use rustix::process::{Resource, Rlimit, Signal};
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
@@ -79,6 +79,7 @@ impl Compiler {
             .arg(generation.as_str())
             .arg(self.policy.memory_mb.to_string())
             .arg(self.policy.timeout_ms.to_string())
+            .arg(std::process::id().to_string())
             .arg(input)
             .arg(output)
             .env_clear()
@@ -111,7 +112,7 @@ impl Compiler {
 
 /// The child's whole life: limit itself, read, compile, write. Returns the exit code.
 ///
-/// Arguments: generation, memory in MiB, time in milliseconds, input path, output path.
+/// Arguments: generation, memory in MiB, time in milliseconds, process id of the server, input path, output path.
 pub fn child_main(arguments: &[OsString]) -> u8 {
     match child(arguments) {
         Ok(()) => 0,
@@ -123,7 +124,7 @@ pub fn child_main(arguments: &[OsString]) -> u8 {
 }
 
 fn child(arguments: &[OsString]) -> Result<(), String> {
-    let [generation, memory_mb, timeout_ms, input, output] = arguments else {
+    let [generation, memory_mb, timeout_ms, server, input, output] = arguments else {
         return Err("this command is started by the server, not by hand".into());
     };
     let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<u64>().ok());
@@ -131,6 +132,10 @@ fn child(arguments: &[OsString]) -> Result<(), String> {
     let memory_bytes = number(memory_mb).ok_or("bad memory limit")? * 1024 * 1024;
     let cpu_s = number(timeout_ms).ok_or("bad time limit")? * 4 / 1_000;
     limit_self(memory_bytes, cpu_s).map_err(|error| format!("setting limits: {error}"))?;
+    let parent = rustix::process::getppid().map(|parent| u64::from(parent.as_raw_pid().unsigned_abs()));
+    if parent != number(server) {
+        return Err("the server that wanted this is gone".into());
+    }
     let component = std::fs::read(input).map_err(|error| format!("reading the input: {error}"))?;
     let engine = compiler_engine(generation).map_err(|error| format!("{error:#}"))?;
     let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
@@ -139,6 +144,8 @@ fn child(arguments: &[OsString]) -> Result<(), String> {
 
 fn limit_self(memory_bytes: u64, cpu_s: u64) -> rustix::io::Result<()> {
     let to = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
+    // A server that was killed must not leave a compiler behind, which writes into the next one's cache.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::process::setrlimit(Resource::Data, to(memory_bytes))?;
     rustix::process::setrlimit(Resource::Cpu, to(cpu_s.max(1)))?;
     rustix::process::setrlimit(Resource::Core, to(0))?;

@@ -15,6 +15,7 @@ use crate::admission::Admission;
 use crate::body::GuestBody;
 use crate::cache::CodeCache;
 use crate::compile::{CompileError, CompilePolicy, Compiler};
+use crate::cpu::CpuMeter;
 use crate::engine::{self, PoolSize, WasiGeneration};
 use crate::error::{CallError, CallErrorKind};
 use crate::inspect::{InspectError, inspect};
@@ -306,14 +307,28 @@ impl Component {
         request_id: Arc<str>,
     ) -> Result<http::Response<GuestBody>, CallError> {
         let inner = &self.0;
+        let body_fate = request.body().fate();
         let result = match inner.admission.admit().await {
             Err(refused) => Err(refused),
             Ok(permit) => match &inner.proxy {
                 Proxy::P2(p2) => {
                     P2::call(inner, p2, request, https, request_id.clone(), permit).await
                 }
-                Proxy::P3(p3) => p3.call(inner, request, request_id.clone(), permit).await,
+                Proxy::P3(p3) => p3.call(inner, request, https, request_id.clone(), permit).await,
             },
+        };
+        let result = match result {
+            Ok(response) if response.status().is_informational() => {
+                // It would end the connection, or be taken for the head of another answer.
+                let detail = format!("the guest answered with the interim status {}", response.status());
+                Err(CallError::new(CallErrorKind::NoResponse, detail))
+            }
+            Err(error)
+                if error.kind == CallErrorKind::Timeout && body_fate.is_some_and(|fate| fate.awaited()) =>
+            {
+                Err(CallError { kind: CallErrorKind::ClientTimeout, detail: error.detail })
+            }
+            result => result,
         };
         if let Err(error) = &result {
             inner.report(error, &request_id);
@@ -333,13 +348,18 @@ impl Component {
 }
 
 impl Inner {
-    pub(crate) fn new_store(&self, request_id: Arc<str>) -> Store<InstanceState> {
-        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), request_id)
+    pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
+        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), request_id, cpu)
+    }
+
+    /// True for instances that go on, and are ended, without regard to one request.
+    pub(crate) fn outlives_its_requests(&self) -> bool {
+        self.limits.reuse > 1 && matches!(self.proxy, Proxy::P3(_))
     }
 
     /// Logs a failed call once, where it is known best; the client learns the kind and the request id.
     pub(crate) fn report(&self, error: &CallError, request_id: &str) {
-        if error.kind == CallErrorKind::Overloaded {
+        if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
             tracing::debug!(app.name = %self.labels.app, request.id = request_id, "{error}");
             return;
         }

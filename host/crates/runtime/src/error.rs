@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use wasmtime::component::ResourceTableError;
+
 /// A failed call. The kind is for the client, the detail for the log.
 #[derive(Debug)]
 pub struct CallError {
@@ -17,10 +19,14 @@ pub enum CallErrorKind {
     Trap,
     /// The guest asked for more memory than its limit and then gave up.
     MemoryLimit,
+    /// The guest holds as many streams, bodies and header sets as it may.
+    ResourceLimit,
     /// The guest computed for longer than `cpu_ms`.
     CpuLimit,
     /// The guest did not answer within `timeout_ms`.
     Timeout,
+    /// The client did not send its request's body in time, and the guest waited for it.
+    ClientTimeout,
     /// The guest returned without an answer, or with an error code.
     NoResponse,
     /// The app's or the node's queue is full, or waiting in it took too long.
@@ -37,8 +43,10 @@ impl CallErrorKind {
         match self {
             Self::Trap => "guest-trap",
             Self::MemoryLimit => "memory-limit",
+            Self::ResourceLimit => "resource-limit",
             Self::CpuLimit => "cpu-limit",
             Self::Timeout => "guest-timeout",
+            Self::ClientTimeout => "client-timeout",
             Self::NoResponse => "no-response",
             Self::Overloaded => "overloaded",
             Self::BadRequest => "bad-request",
@@ -58,6 +66,8 @@ impl CallError {
             CallErrorKind::CpuLimit
         } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             CallErrorKind::Overloaded
+        } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+            CallErrorKind::ResourceLimit
         } else if memory_refused {
             CallErrorKind::MemoryLimit
         } else {

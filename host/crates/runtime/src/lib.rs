@@ -11,6 +11,7 @@ pub mod body;
 pub mod cache;
 pub mod compile;
 pub mod component;
+mod cpu;
 pub mod engine;
 pub mod error;
 pub mod inspect;
@@ -28,4 +29,4 @@ pub use component::{Component, ComponentLabels, PrepareError, Runtime, RuntimePo
 pub use engine::WasiGeneration;
 pub use error::{CallError, CallErrorKind};
 pub use inspect::{InspectError, Inspection, inspect};
-pub use request::{BodyExceeded, RequestBody};
+pub use request::{BodyFate, RequestBody};

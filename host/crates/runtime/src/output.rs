@@ -14,7 +14,7 @@ use crate::component::ComponentLabels;
 /// A longer line is cut into several.
 const LINE_BYTES_MAX: usize = 8 * 1024;
 
-/// What one instance may write before the rest is dropped: a guest that writes forever must not fill the
+/// What one request may write before the rest is dropped: a guest that writes forever must not fill the
 /// operator's disk or slow down others' logs.
 const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 
@@ -45,6 +45,14 @@ impl GuestOutput {
         })))
     }
 
+    /// The lines and the budget of the next request of a reused instance.
+    pub(crate) fn begin_request(&self, request_id: Arc<str>) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.emit();
+        lines.written_bytes = 0;
+        lines.request_id = request_id;
+    }
+
     fn append(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).append(bytes);
     }
@@ -59,7 +67,7 @@ impl Lines {
         if self.written_bytes > OUTPUT_BYTES_MAX {
             self.emit();
             self.line.extend_from_slice(
-                format!("(output beyond {OUTPUT_BYTES_MAX} bytes per instance is dropped)").as_bytes(),
+                format!("(output beyond {OUTPUT_BYTES_MAX} bytes per request is dropped)").as_bytes(),
             );
             self.emit();
             return;

@@ -3,14 +3,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::Store;
@@ -21,6 +19,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 use crate::admission::Permit;
 use crate::body::{GuestBody, GuestRun};
 use crate::component::Inner;
+use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind};
 use crate::request::RequestBody;
 use crate::state::InstanceState;
@@ -63,7 +62,8 @@ impl P2 {
         permit: Permit,
     ) -> Result<http::Response<GuestBody>, CallError> {
         let (sender, mut receiver) = oneshot::channel();
-        let mut guest: Option<GuestRun> = Some(Box::pin(run(
+        let cpu = CpuMeter::new();
+        let run = run(
             component.clone(),
             this.clone(),
             request,
@@ -71,7 +71,9 @@ impl P2 {
             request_id.clone(),
             permit,
             sender,
-        )));
+            cpu.clone(),
+        );
+        let mut guest: Option<GuestRun> = Some(Box::pin(metered(run, cpu)));
         let answer = poll_fn(|cx| {
             // The guest first: most have finished when they give way, and then the body is whole.
             if let Some(run) = &mut guest
@@ -104,7 +106,7 @@ impl P2 {
             CallError::new(CallErrorKind::NoResponse, detail)
         })?;
         let (parts, frames) = response.into_parts();
-        let body = body(component, guest, frames, request_id);
+        let body = body(component, guest, frames, request_id)?;
         Ok(http::Response::from_parts(parts, body))
     }
 
@@ -134,61 +136,48 @@ fn body(
     guest: Option<GuestRun>,
     mut frames: WasiBody,
     request_id: Arc<str>,
-) -> GuestBody {
-    if guest.is_some() {
-        return GuestBody::running(guest, None, frames, component.clone(), request_id);
-    }
-    let first = match frames.frame().now_or_never() {
-        Some(None) => return GuestBody::Whole(None),
-        Some(Some(Ok(frame))) if frame.is_data() => frame,
-        Some(Some(Ok(frame))) => {
-            return GuestBody::running(None, Some(frame), frames, component.clone(), request_id);
-        }
-        Some(Some(Err(_))) | None => {
-            return GuestBody::running(None, None, frames, component.clone(), request_id);
-        }
+) -> Result<GuestBody, CallError> {
+    let running = |guest, ahead, frames| {
+        Ok(GuestBody::running(guest, ahead, frames, component.clone(), request_id.clone()))
     };
-    if frames.is_end_stream() {
-        return GuestBody::Whole(first.into_data().ok());
+    if guest.is_some() {
+        return running(guest, VecDeque::new(), frames);
     }
-    match frames.frame().now_or_never() {
-        Some(None) => GuestBody::Whole(first.into_data().ok()),
-        Some(Some(Ok(second))) => {
-            // A second frame: put both in front of the rest.
-            let rest = http_body_util::StreamBody::new(futures_util::stream::iter([Ok(second)]));
-            let frames = Chain { head: Some(rest.boxed_unsync()), tail: frames }.boxed_unsync();
-            GuestBody::running(None, Some(first), frames, component.clone(), request_id)
-        }
-        Some(Some(Err(error))) => {
-            let rest = http_body_util::StreamBody::new(futures_util::stream::iter([Err(error)]));
-            GuestBody::running(None, Some(first), rest.boxed_unsync(), component.clone(), request_id)
-        }
-        None => GuestBody::running(None, Some(first), frames, component.clone(), request_id),
-    }
-}
-
-/// One body after another.
-struct Chain {
-    head: Option<WasiBody>,
-    tail: WasiBody,
-}
-
-impl Body for Chain {
-    type Data = Bytes;
-    type Error = wasmtime_wasi_http::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut std::task::Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        if let Some(head) = &mut self.head {
-            match Pin::new(head).poll_frame(cx) {
-                Poll::Ready(None) => self.head = None,
-                other => return other,
+    // The guest is gone, so whatever it wrote is here, and asking for it does not wait.
+    let mut ahead = VecDeque::new();
+    while ahead.len() < 2 {
+        match frames.frame().now_or_never() {
+            Some(Some(Ok(frame))) => ahead.push_back(frame),
+            // Nothing has been sent yet, so the client can still be told; once the head is on its way, a
+            // broken body would end the connection before anything reaches the client.
+            Some(Some(Err(error))) => {
+                let detail = format!("the guest left its response's body unfinished: {error:?}");
+                return Err(CallError::new(CallErrorKind::NoResponse, detail));
             }
+            Some(None) if ahead.is_empty() => return Ok(GuestBody::Whole(None)),
+            Some(None) if ahead.len() == 1 && ahead[0].is_data() => {
+                let only = ahead.pop_front().and_then(|frame| frame.into_data().ok());
+                return Ok(GuestBody::Whole(only));
+            }
+            Some(None) | None => break,
         }
-        Pin::new(&mut self.tail).poll_frame(cx)
     }
+    running(None, ahead, frames)
+}
+
+/// Lets the clock run whenever the guest does, and only then.
+async fn metered(
+    run: impl Future<Output = Result<(), CallError>>,
+    cpu: CpuMeter,
+) -> Result<(), CallError> {
+    let mut run = pin!(run);
+    poll_fn(|cx| {
+        cpu.resume();
+        let poll = run.as_mut().poll(cx);
+        cpu.pause();
+        poll
+    })
+    .await
 }
 
 /// A guest's whole run for one request.
@@ -200,6 +189,7 @@ async fn run(
     request_id: Arc<str>,
     permit: Permit,
     sender: oneshot::Sender<Answer>,
+    cpu: CpuMeter,
 ) -> Result<(), CallError> {
     // Moved in, so that it is given back when the instance is gone.
     let _permit = permit;
@@ -207,11 +197,11 @@ async fn run(
     let reused = if reuse > 1 { this.take_idle() } else { None };
     let mut instance = match reused {
         Some(mut instance) => {
-            instance.store.data_mut().begin_request(request_id);
+            instance.store.data_mut().begin_request(request_id, cpu);
             instance
         }
         None => {
-            let mut store = component.new_store(request_id);
+            let mut store = component.new_store(request_id, cpu);
             let proxy = this
                 .pre
                 .instantiate_async(&mut store)

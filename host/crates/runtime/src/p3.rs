@@ -1,25 +1,34 @@
 //! Calls of WASI 0.3 components, through wasmtime's `ProxyHandler`: it runs each instance in a task of its
 //! own, and gives an instance several requests at a time if the manifest allows reuse.
+//!
+//! A request and the task of its instance are joined by one channel. The task tells through it how the
+//! instance ended; the request, by letting it go, that nobody waits for the guest any longer.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http_body_util::BodyExt;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
     ExpirationError, HandlerState, Instance, InstantiationError, Proxy, ProxyHandler, ShouldAccept,
     WorkerExpiration, WorkerState, WorkerStatus,
 };
 use wasmtime_wasi_http::p3::bindings::ServicePre;
-use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::admission::Permit;
-use crate::body::GuestBody;
+use crate::body::{GuestBody, GuestRun};
 use crate::component::Inner;
+use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind};
 use crate::request::RequestBody;
 use crate::state::InstanceState;
@@ -27,15 +36,18 @@ use crate::state::InstanceState;
 /// Requests that one reused instance works on at the same time.
 const CONCURRENT_MAX: usize = 16;
 
-/// An instance without a request, or still busy after its last response, is dropped after this.
+/// A reused instance without a request is dropped after this.
 const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// A trap reaches the request a moment before the instance's end does, which knows more.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 pub(crate) struct P3 {
     handler: ProxyHandler<Handler>,
 }
 
-/// Why the instance under a request ended; set before the request learns that it did.
-type Outcome = Arc<OnceLock<CallErrorKind>>;
+/// How an instance ended; for a failure, why.
+type End = Result<(), CallError>;
 
 impl P3 {
     pub(crate) fn new(component: Weak<Inner>, pre: ServicePre<InstanceState>) -> Self {
@@ -46,40 +58,77 @@ impl P3 {
         &self,
         component: &Arc<Inner>,
         request: http::Request<RequestBody>,
+        https: bool,
         request_id: Arc<str>,
         permit: Permit,
     ) -> Result<http::Response<GuestBody>, CallError> {
-        let outcome = Outcome::default();
-        let data = RequestData {
-            request_id: request_id.clone(),
-            outcome: outcome.clone(),
-            permit: Mutex::new(Some(permit)),
-        };
-        let request = request.map(BodyExt::boxed_unsync);
+        let request = with_authority(request, https)?.map(BodyExt::boxed_unsync);
+        let (sender, mut end) = oneshot::channel();
+        // A fresh instance has the permit until it is gone; a reused one lives on without its requests.
+        let (of_instance, of_request) =
+            if component.limits.reuse <= 1 { (Some(permit), None) } else { (None, Some(permit)) };
+        let data = RequestData { request_id: request_id.clone(), permit: Mutex::new(of_instance), end: sender };
         match self.handler.handle(data, request).await {
             Ok(response) => {
                 let (parts, frames) = response.into_parts();
-                let body = GuestBody::running(None, None, frames, component.clone(), request_id);
+                let guest: GuestRun = Box::pin(async move {
+                    let _permit = of_request;
+                    // Without a word, the instance ended well.
+                    end.await.unwrap_or(Ok(()))
+                });
+                let body =
+                    GuestBody::running(Some(guest), VecDeque::new(), frames, component.clone(), request_id);
                 Ok(http::Response::from_parts(parts, body))
             }
-            Err(error) => Err(classify(component, error, outcome.get().copied())),
+            Err(error) => Err(self.classify(component, error, &mut end).await),
+        }
+    }
+
+    async fn classify(
+        &self,
+        component: &Inner,
+        error: wasmtime::Error,
+        end: &mut oneshot::Receiver<End>,
+    ) -> CallError {
+        if error.is::<ExpirationError>() {
+            return timed_out(component);
+        }
+        if let Some(error) = error.downcast_ref::<InstantiationError<RequestData>>() {
+            return CallError::from_wasm(&error.error, false);
+        }
+        if let Some(code) = error.downcast_ref::<ErrorCode>() {
+            let detail = format!("the guest answered with the error {code:?}");
+            return CallError::new(CallErrorKind::NoResponse, detail);
+        }
+        match tokio::time::timeout(END_WAIT, end).await {
+            Ok(Ok(Err(error))) => error,
+            _ => CallError::from_wasm(&error, false),
         }
     }
 }
 
-fn classify(component: &Inner, error: wasmtime::Error, outcome: Option<CallErrorKind>) -> CallError {
-    if error.is::<ExpirationError>() {
-        let detail = format!("no response within {} ms", component.limits.timeout_ms);
-        return CallError::new(CallErrorKind::Timeout, detail);
+fn timed_out(component: &Inner) -> CallError {
+    let detail = format!("no response within {} ms", component.limits.timeout_ms);
+    CallError::new(CallErrorKind::Timeout, detail)
+}
+
+/// Guests learn scheme and host from the request's URI; over HTTP/1.1 both come from elsewhere.
+fn with_authority(
+    mut request: http::Request<RequestBody>,
+    https: bool,
+) -> Result<http::Request<RequestBody>, CallError> {
+    let bad = |detail: &str| CallError::new(CallErrorKind::BadRequest, detail);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    if parts.authority.is_none() {
+        let host = request.headers().get(HOST).ok_or_else(|| bad("the request names no host"))?;
+        let authority = Authority::try_from(host.as_bytes());
+        parts.authority = Some(authority.map_err(|_| bad("the request's host is malformed"))?);
     }
-    if let Some(error) = error.downcast_ref::<InstantiationError<RequestData>>() {
-        return CallError::from_wasm(&error.error, false);
-    }
-    match outcome {
-        Some(kind) => CallError { kind, detail: format!("{error:?}") },
-        // The guest returned an error code instead of a response.
-        None => CallError { kind: CallErrorKind::NoResponse, detail: format!("{error:?}") },
-    }
+    parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
+    // A URI with a scheme has a path.
+    parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
+    *request.uri_mut() = http::Uri::from_parts(parts).map_err(|_| bad("the request's address is malformed"))?;
+    Ok(request)
 }
 
 struct Handler {
@@ -89,9 +138,9 @@ struct Handler {
 
 struct RequestData {
     request_id: Arc<str>,
-    outcome: Outcome,
-    /// Taken by the worker, which keeps it until the instance is gone.
+    /// Taken by the instance, which keeps it until it is gone.
     permit: Mutex<Option<Permit>>,
+    end: oneshot::Sender<End>,
 }
 
 impl HandlerState for Handler {
@@ -106,61 +155,91 @@ impl HandlerState for Handler {
             .component
             .upgrade()
             .ok_or_else(|| wasmtime::format_err!("the release was dropped"))?;
-        let mut store = component.new_store(Arc::from(""));
+        let cpu = CpuMeter::new();
+        let mut store = component.new_store(Arc::from(""), cpu.clone());
         let proxy = self.pre.instantiate_async(&mut store).await?;
         let timeout = Duration::from_millis(u64::from(component.limits.timeout_ms));
+        let requests = Arc::new(Mutex::new(Requests::default()));
+        let reused = component.limits.reuse > 1;
         Ok(Instance {
             store,
             proxy: Proxy::P3(proxy),
             view: |state| state.http(),
-            expiration: Expiration { timeout, timer: None },
-            state: Worker { timeout, component, requests: Mutex::default() },
+            expiration: Expiration { timeout, reused, timer: None, cpu, requests: requests.clone() },
+            state: Worker { timeout, component, requests },
         })
     }
 }
 
-/// Ends an instance that is stuck in a host call or a loop, where its requests' own timers cannot.
+/// The requests of one instance that somebody still waits for.
+#[derive(Default)]
+struct Requests {
+    waiting: Vec<Waiting>,
+    permits: Vec<Permit>,
+    /// A request got no answer in time; the guest may be stuck in it.
+    stuck: bool,
+    expired: bool,
+}
+
+struct Waiting {
+    request_id: Arc<str>,
+    end: oneshot::Sender<End>,
+}
+
+/// Ends an instance that nobody waits for, or that is stuck in a host call or a loop, where its requests'
+/// own timers cannot.
 struct Expiration {
     timeout: Duration,
+    reused: bool,
     timer: Option<(WorkerStatus, Instant, Pin<Box<Sleep>>)>,
+    cpu: CpuMeter,
+    requests: Arc<Mutex<Requests>>,
 }
 
 impl WorkerExpiration for Expiration {
+    /// Called whenever the instance gives way.
     fn poll(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         status: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
+        self.cpu.pause();
+        let (someone_waits, stuck) = {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.waiting.retain_mut(|request| request.end.poll_closed(cx).is_pending());
+            (!requests.waiting.is_empty(), requests.stuck)
+        };
+        let allowed = match status {
+            WorkerStatus::Idle => IDLE_MAX,
+            // A little more than the request's own timer, which should act first.
+            WorkerStatus::Requests if someone_waits => self.timeout + Duration::from_millis(100),
+            // Whoever reads the body knows how long its next piece may take.
+            WorkerStatus::PostReturn if someone_waits => return Poll::Pending,
+            // A fresh instance's reader has given it time to tidy up, or has left early.
+            WorkerStatus::PostReturn if self.reused && !stuck => self.timeout,
+            WorkerStatus::Requests | WorkerStatus::PostReturn => return Poll::Ready(()),
+        };
         let known = matches!(&self.timer, Some((s, at, _)) if *s == status && *at == start);
         if !known {
-            let allowed = match status {
-                // A little more than the request's own timer, which should act first.
-                WorkerStatus::Requests => self.timeout + Duration::from_millis(100),
-                WorkerStatus::PostReturn => self.timeout,
-                WorkerStatus::Idle => IDLE_MAX,
-            };
             let sleep = Box::pin(tokio::time::sleep_until((start + allowed).into()));
             self.timer = Some((status, start, sleep));
         }
-        match &mut self.timer {
-            Some((_, _, sleep)) => sleep.as_mut().poll(cx),
-            None => Poll::Pending,
+        let Some((_, _, sleep)) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        let poll = sleep.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.requests.lock().unwrap_or_else(PoisonError::into_inner).expired = true;
         }
+        poll
     }
 }
 
 struct Worker {
     component: Arc<Inner>,
     timeout: Duration,
-    requests: Mutex<Requests>,
-}
-
-#[derive(Default)]
-struct Requests {
-    outcomes: Vec<Outcome>,
-    last_request_id: Option<Arc<str>>,
-    permits: Vec<Permit>,
+    requests: Arc<Mutex<Requests>>,
 }
 
 impl WorkerState for Worker {
@@ -184,31 +263,33 @@ impl WorkerState for Worker {
         data: RequestData,
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        store.data_mut().begin_request(data.request_id.clone());
-        let permit = data.permit.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cpu = store.data().cpu.clone();
+        cpu.reset();
+        store.data_mut().begin_request(data.request_id.clone(), cpu);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        // Only a fresh instance ends with its request; a reused one frees its place in the queue earlier.
-        if self.component.limits.reuse <= 1 {
-            requests.permits.extend(permit);
-        }
-        // Requests that were answered hold the only other reference no longer.
-        requests.outcomes.retain(|outcome| Arc::strong_count(outcome) > 1);
-        requests.outcomes.push(data.outcome);
-        requests.last_request_id = Some(data.request_id);
-        Box::pin(tokio::time::sleep(self.timeout))
+        requests.permits.extend(data.permit.into_inner().unwrap_or_else(PoisonError::into_inner));
+        requests.waiting.push(Waiting { request_id: data.request_id, end: data.end });
+        let (timeout, requests) = (self.timeout, self.requests.clone());
+        Box::pin(async move {
+            tokio::time::sleep(timeout).await;
+            requests.lock().unwrap_or_else(PoisonError::into_inner).stuck = true;
+        })
     }
 
     fn drop(&self, store: Store<InstanceState>, result: Result<(), wasmtime::Error>) {
         let Err(error) = result else {
             return;
         };
-        let error = CallError::from_wasm(&error, store.data().memory.refused);
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        for outcome in &requests.outcomes {
-            let _ = outcome.set(error.kind);
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = store.data().memory.refused;
+        let expired = requests.expired;
+        for request in requests.waiting.drain(..) {
+            let error =
+                if expired { timed_out(&self.component) } else { CallError::from_wasm(&error, refused) };
+            // The request reports it, if it has not just left.
+            if let Err(Err(error)) = request.end.send(Err(error)) {
+                tracing::debug!(request.id = &*request.request_id, "an instance without a client ended: {error}");
+            }
         }
-        let request_id = requests.last_request_id.as_deref().unwrap_or_default();
-        self.component.report(&error, request_id);
     }
 }
-

@@ -1,6 +1,7 @@
 //! What one instance owns on the host's side, and the limits that hold for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use typecase_model::Limits;
 use wasmtime::component::ResourceTable;
@@ -9,7 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::component::ComponentLabels;
-use crate::engine::TICK_MS;
+use crate::cpu::CpuMeter;
 use crate::error::Interrupted;
 use crate::outbound::Hooks;
 use crate::output::GuestOutput;
@@ -39,7 +40,9 @@ pub(crate) struct InstanceState {
     pub(crate) memory: MemoryLimiter,
     labels: Arc<ComponentLabels>,
     request_id: Arc<str>,
-    cpu_ticks: u64,
+    /// The streams in `wasi`.
+    outputs: Vec<GuestOutput>,
+    pub(crate) cpu: CpuMeter,
     cpu_ms: u32,
 }
 
@@ -50,6 +53,7 @@ impl InstanceState {
         limits: &Limits,
         labels: Arc<ComponentLabels>,
         request_id: Arc<str>,
+        cpu: CpuMeter,
     ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
@@ -67,7 +71,8 @@ impl InstanceState {
             memory,
             labels,
             request_id,
-            cpu_ticks: 0,
+            outputs: Vec::new(),
+            cpu,
             cpu_ms: limits.cpu_ms,
         };
         let mut store = Store::new(engine, state);
@@ -76,18 +81,27 @@ impl InstanceState {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
-            state.cpu_ticks += 1;
-            if state.cpu_ticks * TICK_MS > u64::from(state.cpu_ms) {
+            // Asked at ticks only: a guest that waited through many of them has not used them.
+            if state.cpu.used() > Duration::from_millis(u64::from(state.cpu_ms)) {
                 return Err(Interrupted { cpu_ms: state.cpu_ms }.into());
             }
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turns::of_this_thread().next())))
+            state.cpu.pause();
+            let (cpu, turn) = (state.cpu.clone(), Turns::of_this_thread().next());
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move {
+                turn.await;
+                cpu.resume();
+            })))
         });
         store
     }
 
     /// Starts the accounts of the next request of a reused instance.
-    pub(crate) fn begin_request(&mut self, request_id: Arc<str>) {
-        self.cpu_ticks = 0;
+    pub(crate) fn begin_request(&mut self, request_id: Arc<str>, cpu: CpuMeter) {
+        self.cpu = cpu;
+        self.memory.refused = false;
+        for output in &self.outputs {
+            output.begin_request(request_id.clone());
+        }
         self.request_id = request_id;
     }
 }
@@ -97,8 +111,10 @@ impl WasiView for InstanceState {
         let ctx = self.wasi.get_or_insert_with(|| {
             let output =
                 |stream| GuestOutput::new(self.labels.clone(), self.request_id.clone(), stream);
+            let (stdout, stderr) = (output("stdout"), output("stderr"));
+            self.outputs = vec![stdout.clone(), stderr.clone()];
             let mut builder = WasiCtx::builder();
-            builder.stdout(output("stdout")).stderr(output("stderr")).max_random_size(RANDOM_BYTES_MAX);
+            builder.stdout(stdout).stderr(stderr).max_random_size(RANDOM_BYTES_MAX);
             Box::new(builder.build())
         });
         WasiCtxView { ctx, table: &mut self.table }

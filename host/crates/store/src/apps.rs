@@ -27,9 +27,7 @@ impl Store {
     pub async fn app(&self, name: &AppName) -> Result<App, StoreError> {
         self.within("read the app", async {
             let mut connection = self.database.reader().await?;
-            find_app(&mut connection, name)
-                .await?
-                .ok_or_else(|| StoreError::no_app(name))
+            find_app(&mut connection, name).await?.ok_or_else(|| StoreError::no_app(name))
         })
         .await
     }
@@ -71,14 +69,10 @@ pub(crate) fn generation_of(row: &SqliteRow) -> Result<Generation, StoreError> {
 
 pub(crate) fn name_of(row: &SqliteRow, column: &str) -> Result<AppName, StoreError> {
     let name: &str = row.try_get(column)?;
-    name.parse()
-        .map_err(|error| StoreError::corrupt_row("an app's name", error))
+    name.parse().map_err(|error| StoreError::corrupt_row("an app's name", error))
 }
 
-pub(crate) fn number_of(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<Option<ReleaseNumber>, StoreError> {
+pub(crate) fn number_of(row: &SqliteRow, column: &str) -> Result<Option<ReleaseNumber>, StoreError> {
     let number: Option<i64> = row.try_get(column)?;
     number
         .map(|number| {

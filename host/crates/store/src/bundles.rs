@@ -70,10 +70,7 @@ impl Bundles {
             permits: Arc::new(Semaphore::new(TRANSFERS_MAX)),
             deadline: TRANSFER_TIMEOUT,
         });
-        Ok(Self {
-            objects: Arc::new(objects),
-            pool,
-        })
+        Ok(Self { objects: Arc::new(objects), pool })
     }
 
     /// Stores the file under its digest and makes it durable. An object that is there already is verified
@@ -120,24 +117,19 @@ impl Bundles {
         };
         let limited = async {
             let permits = self.pool.permits.clone();
-            let permit = permits
-                .acquire_owned()
-                .await
-                .map_err(|e| StoreError::storage(what, e))?;
+            let permit = permits.acquire_owned().await.map_err(|e| StoreError::storage(what, e))?;
             let task = runtime.spawn(async move {
                 let result = transfer.await;
                 drop(permit);
                 result
             });
-            task.await
-                .map_err(|error| StoreError::storage(what, error))?
+            task.await.map_err(|error| StoreError::storage(what, error))?
         };
         match tokio::time::timeout(self.pool.deadline, limited).await {
             Ok(result) => result,
-            Err(_) => Err(StoreError::storage(
-                what,
-                format!("no answer within {} s", self.pool.deadline.as_secs()),
-            )),
+            Err(_) => {
+                Err(StoreError::storage(what, format!("no answer within {} s", self.pool.deadline.as_secs())))
+            }
         }
     }
 }
@@ -154,10 +146,7 @@ mod tests {
     use crate::testing::TestStore;
 
     fn stored_file(test: &TestStore, digest: Digest) -> std::path::PathBuf {
-        test.folder
-            .path()
-            .join("storage")
-            .join(object_path(digest).to_string())
+        test.folder.path().join("storage").join(object_path(digest).to_string())
     }
 
     #[tokio::test]
@@ -165,53 +154,32 @@ mod tests {
         let test = TestStore::open().await;
         for size in [0, 5, 20 << 20] {
             let bytes: Vec<u8> = (0..size).map(|byte| (byte % 251) as u8).collect();
-            let (file, copy) = (
-                test.folder.path().join("up"),
-                test.folder.path().join("down/copy"),
-            );
+            let (file, copy) = (test.folder.path().join("up"), test.folder.path().join("down/copy"));
             std::fs::write(&file, &bytes).unwrap();
             let digest = Digest::of(&bytes);
             test.store.put_bundle(digest, &file).await.unwrap();
             test.store.put_bundle(digest, &file).await.unwrap();
             test.store.bundles().fetch_to(digest, &copy).await.unwrap();
             assert!(std::fs::read(&copy).unwrap() == bytes);
-            assert_eq!(
-                std::fs::read_dir(copy.parent().unwrap()).unwrap().count(),
-                1
-            );
+            assert_eq!(std::fs::read_dir(copy.parent().unwrap()).unwrap().count(), 1);
         }
     }
 
     #[tokio::test]
     async fn a_damaged_bundle_is_refused_and_healed_by_publishing_it_again() {
         let test = TestStore::open().await;
-        let (file, copy) = (
-            test.folder.path().join("up"),
-            test.folder.path().join("copy"),
-        );
+        let (file, copy) = (test.folder.path().join("up"), test.folder.path().join("copy"));
         std::fs::write(&file, b"good").unwrap();
         let digest = Digest::of(b"good");
         test.store.put_bundle(digest, &file).await.unwrap();
         std::fs::write(stored_file(&test, digest), b"evil").unwrap();
-        let error = test
-            .store
-            .bundles()
-            .fetch_to(digest, &copy)
-            .await
-            .unwrap_err();
+        let error = test.store.bundles().fetch_to(digest, &copy).await.unwrap_err();
         assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
         assert!(error.to_string().contains(&digest.to_string()), "{error}");
         assert_eq!(
             std::fs::read_dir(test.folder.path())
                 .unwrap()
-                .filter(|entry| {
-                    entry
-                        .as_ref()
-                        .unwrap()
-                        .file_name()
-                        .to_string_lossy()
-                        .contains("copy")
-                })
+                .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().contains("copy") })
                 .count(),
             0
         );

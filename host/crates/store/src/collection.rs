@@ -113,10 +113,8 @@ impl Store {
                         if state == Some(ReleaseState::Retired) {
                             previous = previous.max(activated.map(|at| (at, number)));
                         }
-                        let in_use = matches!(
-                            state,
-                            None | Some(ReleaseState::Active | ReleaseState::Preparing)
-                        );
+                        let in_use =
+                            matches!(state, None | Some(ReleaseState::Active | ReleaseState::Preparing));
                         if index >= RELEASES_KEPT as usize && !in_use {
                             old.push(number);
                         }
@@ -156,9 +154,7 @@ impl Store {
             rows.iter()
                 .map(|row| {
                     let digest: &str = row.try_get("digest")?;
-                    digest
-                        .parse()
-                        .map_err(|error| StoreError::corrupt_row("bundles.digest", error))
+                    digest.parse().map_err(|error| StoreError::corrupt_row("bundles.digest", error))
                 })
                 .collect()
         })
@@ -194,60 +190,24 @@ mod tests {
         for number in 0..RELEASES_KEPT + 20 {
             let bytes = number.to_le_bytes();
             std::fs::write(&file, bytes).unwrap();
-            test.store
-                .put_bundle(Digest::of(&bytes), &file)
-                .await
-                .unwrap();
+            test.store.put_bundle(Digest::of(&bytes), &file).await.unwrap();
             let candidacy = test.publish("hello", &bytes).await.unwrap();
             let (release, generation) = crate::testing::candidate(candidacy);
             match number {
-                0 | 1 => assert!(
-                    test.store
-                        .activate(&app, release.number, generation)
-                        .await
-                        .unwrap()
-                ),
-                _ => assert!(
-                    test.store
-                        .abort(&app, release.number, generation, "")
-                        .await
-                        .unwrap()
-                ),
+                0 | 1 => assert!(test.store.activate(&app, release.number, generation).await.unwrap()),
+                _ => assert!(test.store.abort(&app, release.number, generation, "").await.unwrap()),
             }
         }
         // An hour's grace protects what is being published right now.
         let collected = test.store.collect(3_600_000).await.unwrap();
-        assert_eq!(
-            collected,
-            Collected {
-                releases: 18,
-                bundles: 0
-            }
-        );
+        assert_eq!(collected, Collected { releases: 18, bundles: 0 });
         let collected = test.store.collect(0).await.unwrap();
-        assert_eq!(
-            collected,
-            Collected {
-                releases: 0,
-                bundles: 18
-            }
-        );
+        assert_eq!(collected, Collected { releases: 0, bundles: 18 });
         let kept = test.store.releases(&app, 1_000).await.unwrap();
-        assert_eq!(
-            kept.len(),
-            RELEASES_KEPT as usize + 2,
-            "the newest, the active, the one before"
-        );
-        assert_eq!(
-            test.store.previously_active(&app).await.unwrap(),
-            Some(ReleaseNumber(1))
-        );
+        assert_eq!(kept.len(), RELEASES_KEPT as usize + 2, "the newest, the active, the one before");
+        assert_eq!(test.store.previously_active(&app).await.unwrap(), Some(ReleaseNumber(1)));
         for release in &kept {
-            test.store
-                .bundles()
-                .fetch_to(release.digest, &file)
-                .await
-                .unwrap();
+            test.store.bundles().fetch_to(release.digest, &file).await.unwrap();
         }
     }
 
@@ -258,17 +218,8 @@ mod tests {
         std::fs::write(&file, b"one").unwrap();
         let digest = Digest::of(b"one");
         test.store.put_bundle(digest, &file).await.unwrap();
-        assert_eq!(
-            test.store.mark_unused_bundles(0).await.unwrap(),
-            HashSet::from([digest])
-        );
-        assert!(
-            test.store
-                .put_bundle(digest, &file)
-                .await
-                .unwrap_err()
-                .may_be_retried()
-        );
+        assert_eq!(test.store.mark_unused_bundles(0).await.unwrap(), HashSet::from([digest]));
+        assert!(test.store.put_bundle(digest, &file).await.unwrap_err().may_be_retried());
         assert_eq!(test.store.collect(0).await.unwrap().bundles, 1);
         test.store.put_bundle(digest, &file).await.unwrap();
     }

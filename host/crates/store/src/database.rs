@@ -86,9 +86,7 @@ impl Database {
 
 /// The database's clock: the only one that times in the tables come from.
 pub(crate) async fn now_unix_ms(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)")
-        .fetch_one(connection)
-        .await?;
+    let row = sqlx::query("SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)").fetch_one(connection).await?;
     Ok(row.try_get(0)?)
 }
 

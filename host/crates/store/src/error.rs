@@ -1,5 +1,6 @@
 //! What can go wrong in the system of record, sorted by what the caller can do about it.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use typecase_model::{AppName, Generation, ReleaseNumber};
@@ -10,11 +11,10 @@ type Source = Box<dyn std::error::Error + Send + Sync>;
 pub enum StoreError {
     /// Nobody's mistake and maybe over soon: down, hung, locked, full. Trying again is right.
     #[error("could not {what}: the {part} is not available ({source})")]
-    Unavailable {
-        what: &'static str,
-        part: &'static str,
-        source: Source,
-    },
+    Unavailable { what: &'static str, part: &'static str, source: Source },
+    /// Nothing can be written until somebody frees some space.
+    #[error("could not {what}: the disk of the {part} is full")]
+    Full { what: &'static str, part: &'static str },
     /// Someone else was first; look again before you try again.
     #[error(transparent)]
     Conflict(#[from] Conflict),
@@ -45,17 +45,9 @@ impl std::error::Error for Conflict {}
 
 impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            app,
-            expected,
-            found,
-            candidate,
-        } = self;
+        let Self { app, expected, found, candidate } = self;
         match candidate {
-            Some(number) => write!(
-                f,
-                "release {number} of `{app}` is being rolled out (generation {found}"
-            )?,
+            Some(number) => write!(f, "release {number} of `{app}` is being rolled out (generation {found}")?,
             None => write!(f, "`{app}` was changed by someone else (generation {found}")?,
         }
         match expected {
@@ -69,26 +61,19 @@ impl std::fmt::Display for Conflict {
 impl StoreError {
     pub(crate) fn deadline(what: &'static str, deadline: Duration) -> Self {
         let source = format!("no answer within {} ms", deadline.as_millis()).into();
-        Self::Unavailable {
-            what,
-            part: "database",
-            source,
-        }
+        Self::Unavailable { what, part: "database", source }
     }
 
     pub(crate) fn storage(what: &'static str, source: impl Into<Source>) -> Self {
-        Self::Unavailable {
-            what,
-            part: "bundle storage",
-            source: source.into(),
+        let (part, source) = ("bundle storage", source.into());
+        match is_full(&*source) {
+            true => Self::Full { what, part },
+            false => Self::Unavailable { what, part, source },
         }
     }
 
     pub(crate) fn corrupt_row(what: impl Into<String>, detail: impl ToString) -> Self {
-        Self::Corrupt {
-            what: what.into(),
-            detail: detail.to_string(),
-        }
+        Self::Corrupt { what: what.into(), detail: detail.to_string() }
     }
 
     pub(crate) fn no_app(app: &AppName) -> Self {
@@ -102,15 +87,7 @@ impl StoreError {
     /// Names the call that failed; errors of SQL itself do not know it.
     pub(crate) fn during(self, call: &'static str) -> Self {
         match self {
-            Self::Unavailable {
-                what: "",
-                part,
-                source,
-            } => Self::Unavailable {
-                what: call,
-                part,
-                source,
-            },
+            Self::Unavailable { what: "", part, source } => Self::Unavailable { what: call, part, source },
             other => other,
         }
     }
@@ -128,16 +105,43 @@ impl From<sqlx::Error> for StoreError {
                 Self::corrupt_row(format!("database column {index}"), source)
             }
             sqlx::Error::Decode(source) => Self::corrupt_row("a database row", source),
-            sqlx::Error::Database(source)
-                if matches!(source.code().as_deref(), Some("11" | "26")) =>
-            {
+            sqlx::Error::Database(source) if matches!(source.code().as_deref(), Some("11" | "26")) => {
                 Self::corrupt_row("the database file", source)
             }
-            source => Self::Unavailable {
-                what: "",
-                part: "database",
-                source: Box::new(source),
-            },
+            // SQLITE_FULL; SQLite reports it as its own error rather than the system's.
+            sqlx::Error::Database(source) if source.code().as_deref() == Some("13") => {
+                Self::Full { what: "", part: "database" }
+            }
+            source => Self::Unavailable { what: "", part: "database", source: Box::new(source) },
         }
+    }
+}
+
+/// Whether the system said, anywhere below, that there is no space left.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            // An io::Error that wraps another one passes over it when it is asked for its source.
+            let inner = io.get_ref().is_some_and(|inner| is_full(inner));
+            return inner || matches!(io.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_recognized_under_other_errors() {
+        let full = || std::io::Error::from(ErrorKind::StorageFull);
+        let wrapped = object_store::Error::Generic { store: "x", source: Box::new(full()) };
+        for source in [Source::from(full()), Box::new(wrapped), Box::new(std::io::Error::other(full()))] {
+            assert!(matches!(StoreError::storage("x", source), StoreError::Full { .. }));
+        }
+        assert!(matches!(StoreError::storage("x", "slow"), StoreError::Unavailable { .. }));
     }
 }

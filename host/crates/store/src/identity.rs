@@ -20,10 +20,7 @@ pub struct User {
 
 impl std::fmt::Debug for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .field("role", &self.role)
-            .finish()
+        f.debug_struct("User").field("name", &self.name).field("role", &self.role).finish()
     }
 }
 
@@ -59,9 +56,7 @@ impl Store {
     pub async fn has_users(&self) -> Result<bool, StoreError> {
         self.within("look for users", async {
             let mut connection = self.database.reader().await?;
-            let row = sqlx::query("SELECT COUNT(*) AS count FROM users")
-                .fetch_one(&mut *connection)
-                .await?;
+            let row = sqlx::query("SELECT COUNT(*) AS count FROM users").fetch_one(&mut *connection).await?;
             Ok(row.try_get::<i64, _>("count")? > 0)
         })
         .await
@@ -95,15 +90,13 @@ impl Store {
                 }
             }
             sqlx::query("DELETE FROM setup_links").execute(&mut *tx).await?;
-            sqlx::query(
-                "INSERT INTO users (name, password_hash, role, created_unix_ms) VALUES (?, ?, ?, ?)",
-            )
-            .bind(&user.name)
-            .bind(&user.password_hash)
-            .bind(user.role.as_str())
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
+            sqlx::query("INSERT INTO users (name, password_hash, role, created_unix_ms) VALUES (?, ?, ?, ?)")
+                .bind(&user.name)
+                .bind(&user.password_hash)
+                .bind(user.role.as_str())
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
             tx.commit().await?;
             Ok(true)
         })
@@ -115,9 +108,7 @@ impl Store {
         self.within("store the setup link", async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            sqlx::query("DELETE FROM setup_links")
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("DELETE FROM setup_links").execute(&mut *tx).await?;
             sqlx::query("INSERT INTO setup_links (token_hash, created_unix_ms) VALUES (?, ?)")
                 .bind(token_hash)
                 .bind(now)
@@ -158,12 +149,7 @@ impl Store {
                 inserted => inserted?,
             };
             tx.commit().await?;
-            Ok(ApiToken {
-                name: name.to_owned(),
-                role,
-                creator: creator.to_owned(),
-                created_unix_ms: now,
-            })
+            Ok(ApiToken { name: name.to_owned(), role, creator: creator.to_owned(), created_unix_ms: now })
         })
         .await
     }
@@ -215,10 +201,7 @@ impl Store {
         self.within("record the sign-in", async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            sqlx::query("DELETE FROM sign_ins WHERE expires_unix_ms < ?")
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("DELETE FROM sign_ins WHERE expires_unix_ms < ?").bind(now).execute(&mut *tx).await?;
             let expires = now.saturating_add(valid_ms);
             sqlx::query(
                 "INSERT INTO sign_ins (token_hash, user_name, created_unix_ms, expires_unix_ms)
@@ -259,10 +242,7 @@ impl Store {
                 .await?;
             if let Some(row) = token {
                 let name: &str = row.try_get("name")?;
-                return Ok(Some(Principal {
-                    name: format!("token:{name}"),
-                    role: role_of(&row)?,
-                }));
+                return Ok(Some(Principal { name: format!("token:{name}"), role: role_of(&row)? }));
             }
             let now = now_unix_ms(&mut tx).await?;
             let user = sqlx::query(
@@ -275,10 +255,7 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?;
             let Some(row) = user else { return Ok(None) };
-            Ok(Some(Principal {
-                name: row.try_get("name")?,
-                role: role_of(&row)?,
-            }))
+            Ok(Some(Principal { name: row.try_get("name")?, role: role_of(&row)? }))
         })
         .await
     }
@@ -295,83 +272,38 @@ mod tests {
     use crate::testing::TestStore;
 
     fn admin(password_hash: &str) -> User {
-        User {
-            name: "admin".to_owned(),
-            password_hash: password_hash.to_owned(),
-            role: Role::Admin,
-        }
+        User { name: "admin".to_owned(), password_hash: password_hash.to_owned(), role: Role::Admin }
     }
 
     #[tokio::test]
     async fn a_setup_link_works_once_and_only_before_there_is_a_user() {
-        let TestStore {
-            store,
-            folder: _folder,
-        } = TestStore::open().await;
+        let TestStore { store, folder: _folder } = TestStore::open().await;
         assert!(!store.has_users().await.unwrap());
         store.replace_setup_link("old").await.unwrap();
         store.replace_setup_link("new").await.unwrap();
-        assert!(
-            !store
-                .create_first_user(&admin("x"), Some("old"))
-                .await
-                .unwrap()
-        );
-        assert!(
-            store
-                .create_first_user(&admin("y"), Some("new"))
-                .await
-                .unwrap()
-        );
-        assert!(
-            !store
-                .create_first_user(&admin("z"), Some("new"))
-                .await
-                .unwrap()
-        );
+        assert!(!store.create_first_user(&admin("x"), Some("old")).await.unwrap());
+        assert!(store.create_first_user(&admin("y"), Some("new")).await.unwrap());
+        assert!(!store.create_first_user(&admin("z"), Some("new")).await.unwrap());
         assert!(!store.create_first_user(&admin("z"), None).await.unwrap());
-        assert_eq!(
-            store.user("admin").await.unwrap().unwrap().password_hash,
-            "y"
-        );
+        assert_eq!(store.user("admin").await.unwrap().unwrap().password_hash, "y");
     }
 
     #[tokio::test]
     async fn tokens_stand_for_a_principal_until_revoked_or_expired() {
-        let TestStore {
-            store,
-            folder: _folder,
-        } = TestStore::open().await;
+        let TestStore { store, folder: _folder } = TestStore::open().await;
         store.create_first_user(&admin("x"), None).await.unwrap();
-        store
-            .create_api_token("ci", "hash-1", Role::Publisher, "admin")
-            .await
-            .unwrap();
-        let taken = store
-            .create_api_token("ci", "hash-2", Role::Admin, "admin")
-            .await;
+        store.create_api_token("ci", "hash-1", Role::Publisher, "admin").await.unwrap();
+        let taken = store.create_api_token("ci", "hash-2", Role::Admin, "admin").await;
         assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
         let principal = store.principal_of("hash-1").await.unwrap().unwrap();
-        assert_eq!(
-            (principal.name.as_str(), principal.role),
-            ("token:ci", Role::Publisher)
-        );
+        assert_eq!((principal.name.as_str(), principal.role), ("token:ci", Role::Publisher));
         store.revoke_api_token("ci").await.unwrap();
         assert!(store.principal_of("hash-1").await.unwrap().is_none());
-        assert!(matches!(
-            store.revoke_api_token("ci").await,
-            Err(StoreError::NotFound(_))
-        ));
+        assert!(matches!(store.revoke_api_token("ci").await, Err(StoreError::NotFound(_))));
 
-        store
-            .create_sign_in("admin", "hash-3", 60_000)
-            .await
-            .unwrap();
+        store.create_sign_in("admin", "hash-3", 60_000).await.unwrap();
         store.create_sign_in("admin", "hash-4", -1).await.unwrap();
-        assert_eq!(
-            store.principal_of("hash-3").await.unwrap().unwrap().name,
-            "admin"
-        );
+        assert_eq!(store.principal_of("hash-3").await.unwrap().unwrap().name, "admin");
         assert!(store.principal_of("hash-4").await.unwrap().is_none());
         store.end_sign_in("hash-3").await.unwrap();
         assert!(store.principal_of("hash-3").await.unwrap().is_none());

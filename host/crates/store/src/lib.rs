@@ -5,8 +5,10 @@
 
 mod apps;
 mod bundles;
+mod candidates;
 mod collection;
 mod database;
+mod desired;
 mod error;
 mod identity;
 mod nodes;
@@ -19,12 +21,13 @@ mod testing;
 use std::path::Path;
 
 pub use bundles::Bundles;
+pub use candidates::{Candidacy, NewRelease};
 pub use collection::Collected;
+pub use desired::Desired;
 pub use error::{Conflict, StoreError};
 pub use identity::{ApiToken, User};
 pub use nodes::LOST_AFTER_MS;
-pub use releases::{Candidacy, NewRelease};
-pub use rollouts::{Desired, Rollout};
+pub use rollouts::Rollout;
 
 use database::Database;
 
@@ -39,10 +42,7 @@ impl Store {
     /// Opens (and makes, when missing) the SQLite database of a single node and the folder that holds its
     /// bundles, and brings the tables up to this version.
     pub async fn open_sqlite(database: &Path, storage: &Path) -> Result<Self, StoreError> {
-        Ok(Self {
-            database: Database::open_sqlite(database).await?,
-            bundles: Bundles::open_folder(storage)?,
-        })
+        Ok(Self { database: Database::open_sqlite(database).await?, bundles: Bundles::open_folder(storage)? })
     }
 
     pub fn bundles(&self) -> &Bundles {

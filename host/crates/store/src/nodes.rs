@@ -100,10 +100,7 @@ impl Store {
     }
 }
 
-pub(crate) async fn nodes_of(
-    connection: &mut SqliteConnection,
-    now: i64,
-) -> Result<Vec<Node>, StoreError> {
+pub(crate) async fn nodes_of(connection: &mut SqliteConnection, now: i64) -> Result<Vec<Node>, StoreError> {
     sqlx::query("SELECT * FROM nodes ORDER BY name, id")
         .fetch_all(connection)
         .await?
@@ -117,18 +114,12 @@ fn node_of(row: &SqliteRow, now: i64) -> Result<Node, StoreError> {
     let heartbeat_unix_ms: i64 = row.try_get("heartbeat_unix_ms")?;
     let silent_ms = now.saturating_sub(heartbeat_unix_ms);
     Ok(Node {
-        id: id
-            .parse()
-            .map_err(|error| StoreError::corrupt_row("a node's id", error))?,
+        id: id.parse().map_err(|error| StoreError::corrupt_row("a node's id", error))?,
         name: row.try_get("name")?,
         admin: row.try_get("admin")?,
         version: row.try_get("version")?,
         started_unix_ms: row.try_get("started_unix_ms")?,
         heartbeat_unix_ms,
-        health: if silent_ms > LOST_AFTER_MS {
-            NodeHealth::Lost
-        } else {
-            NodeHealth::Live
-        },
+        health: if silent_ms > LOST_AFTER_MS { NodeHealth::Lost } else { NodeHealth::Live },
     })
 }

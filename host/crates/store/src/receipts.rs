@@ -15,15 +15,8 @@ impl Store {
     /// Records a node's report, in place of its earlier one about the same release. False, and nothing
     /// recorded, when the app has moved on from `seen`: a slow node must not vote in a later rollout.
     /// `at_unix_ms` is taken from the database's clock, whatever the receipt says.
-    pub async fn put_receipt(
-        &self,
-        receipt: &Receipt,
-        seen: Generation,
-    ) -> Result<bool, StoreError> {
-        let detail = receipt
-            .detail
-            .as_deref()
-            .map(|detail| shortened(detail, DETAIL_BYTES_MAX));
+    pub async fn put_receipt(&self, receipt: &Receipt, seen: Generation) -> Result<bool, StoreError> {
+        let detail = receipt.detail.as_deref().map(|detail| shortened(detail, DETAIL_BYTES_MAX));
         self.within("record the receipt", async {
             let mut tx = self.database.write().await?;
             let app = find_app(&mut tx, &receipt.app).await?;
@@ -58,11 +51,7 @@ impl Store {
     }
 
     /// All nodes' reports about one release.
-    pub async fn receipts(
-        &self,
-        app: &AppName,
-        number: ReleaseNumber,
-    ) -> Result<Vec<Receipt>, StoreError> {
+    pub async fn receipts(&self, app: &AppName, number: ReleaseNumber) -> Result<Vec<Receipt>, StoreError> {
         self.within("list the receipts", async {
             let mut connection = self.database.reader().await?;
             receipts_of(&mut connection, app, number).await
@@ -94,9 +83,7 @@ fn receipt_of(row: &SqliteRow) -> Result<Receipt, StoreError> {
         app: name_of(row, "app")?,
         release: number_of(row, "release_number")?
             .ok_or_else(|| StoreError::corrupt_row("receipts.release_number", "NULL"))?,
-        node: node
-            .parse()
-            .map_err(|error| StoreError::corrupt_row("a receipt's node", error))?,
+        node: node.parse().map_err(|error| StoreError::corrupt_row("a receipt's node", error))?,
         state: ReceiptState::parse(state)
             .ok_or_else(|| StoreError::corrupt_row("a receipt's state", state))?,
         detail: row.try_get("detail")?,

@@ -1,9 +1,7 @@
 //! A real store in a temporary folder, and short ways to fill it.
 
 use tempfile::TempDir;
-use typecase_model::{
-    AppName, Digest, Generation, Manifest, Receipt, ReceiptState, Release, ReleaseNumber,
-};
+use typecase_model::{AppName, Digest, Generation, Manifest, Receipt, ReceiptState, Release, ReleaseNumber};
 
 use crate::{Candidacy, NewRelease, Store, StoreError};
 
@@ -15,19 +13,13 @@ pub(crate) struct TestStore {
 impl TestStore {
     pub async fn open() -> Self {
         let folder = TempDir::new().unwrap();
-        Self {
-            store: open_in(&folder).await,
-            folder,
-        }
+        Self { store: open_in(&folder).await, folder }
     }
 
     /// What a restart does: everything but the files is gone.
     pub async fn reopen(self) -> Self {
         self.store.close().await;
-        Self {
-            store: open_in(&self.folder).await,
-            folder: self.folder,
-        }
+        Self { store: open_in(&self.folder).await, folder: self.folder }
     }
 
     /// Publishes `bytes` as a bundle and leaves the release a candidate.
@@ -38,21 +30,14 @@ impl TestStore {
     /// Publishes and activates.
     pub async fn release(&self, app: &str, bytes: &[u8]) -> (Release, Generation) {
         let (release, generation) = candidate(self.publish(app, bytes).await.unwrap());
-        assert!(
-            self.store
-                .activate(&release.app, release.number, generation)
-                .await
-                .unwrap()
-        );
+        assert!(self.store.activate(&release.app, release.number, generation).await.unwrap());
         (release, Generation(generation.0 + 1))
     }
 }
 
 async fn open_in(folder: &TempDir) -> Store {
     let path = folder.path();
-    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage"))
-        .await
-        .unwrap()
+    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage")).await.unwrap()
 }
 
 pub(crate) async fn publish(

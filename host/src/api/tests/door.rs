@@ -74,13 +74,7 @@ impl Door {
         Self { address, http: reqwest::Client::new(), folder, admin, setup_token }
     }
 
-    pub async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        token: Option<&str>,
-        body: Vec<u8>,
-    ) -> (u16, Value) {
+    pub async fn send(&self, method: Method, path: &str, token: Option<&str>, body: Vec<u8>) -> (u16, Value) {
         let mut request = self
             .http
             .request(method, format!("http://{}{path}", self.address))
@@ -188,8 +182,7 @@ async fn pretend_a_node(
                     release: release.number,
                     node: node.clone(),
                     state,
-                    detail: (state == ReceiptState::Failed)
-                        .then(|| "health path / answered 500".to_owned()),
+                    detail: (state == ReceiptState::Failed).then(|| "health path / answered 500".to_owned()),
                     duration_ms: 1,
                     at_unix_ms: 0,
                 };

@@ -42,10 +42,8 @@ pub(super) async fn put_file(
             .map_err(|error| StoreError::storage(WHAT, error))?;
         return Ok(());
     }
-    let mut upload = objects
-        .put_multipart(location)
-        .await
-        .map_err(|error| StoreError::storage(WHAT, error))?;
+    let mut upload =
+        objects.put_multipart(location).await.map_err(|error| StoreError::storage(WHAT, error))?;
     let uploaded = async {
         while !part.is_empty() {
             upload
@@ -55,10 +53,7 @@ pub(super) async fn put_file(
             part = read_part(&mut file, &mut hasher).await.map_err(failed)?;
         }
         expect_digest(hasher, digest, path.display())?;
-        upload
-            .complete()
-            .await
-            .map_err(|error| StoreError::storage(WHAT, error))
+        upload.complete().await.map_err(|error| StoreError::storage(WHAT, error))
     }
     .await;
     if let Err(error) = uploaded {
@@ -84,10 +79,7 @@ pub(super) async fn fetch_to(
         Err(error) => return Err(StoreError::storage(WHAT, error)),
     };
     if found.meta.size > BUNDLE_BYTES_MAX {
-        return Err(corrupt(
-            digest,
-            format!("{} bytes are stored", found.meta.size),
-        ));
+        return Err(corrupt(digest, format!("{} bytes are stored", found.meta.size)));
     }
     let failed = |error: io::Error| StoreError::storage(WHAT, error);
     let partial = Partial::beside(destination);
@@ -123,10 +115,7 @@ pub(super) async fn fetch_to(
             }
             expect_digest(hasher, digest, "the storage")?;
             let destination = destination.to_owned();
-            blocking(WHAT, move || {
-                partial.publish(&file, &destination).map_err(failed)
-            })
-            .await
+            blocking(WHAT, move || partial.publish(&file, &destination).map_err(failed)).await
         }
     }
 }
@@ -151,10 +140,7 @@ async fn is_stored(
             hasher = blocking(WHAT, move || {
                 let mut buffer = vec![0; READ_BUFFER_BYTES];
                 loop {
-                    match stored
-                        .read(&mut buffer)
-                        .map_err(|e| StoreError::storage(WHAT, e))?
-                    {
+                    match stored.read(&mut buffer).map_err(|e| StoreError::storage(WHAT, e))? {
                         0 => return Ok(hasher),
                         count => hasher.update(&buffer[..count]),
                     }
@@ -182,35 +168,23 @@ async fn read_part(file: &mut tokio::fs::File, hasher: &mut Sha256) -> io::Resul
     Ok(part)
 }
 
-fn expect_digest(
-    hasher: Sha256,
-    digest: Digest,
-    origin: impl std::fmt::Display,
-) -> Result<(), StoreError> {
+fn expect_digest(hasher: Sha256, digest: Digest, origin: impl std::fmt::Display) -> Result<(), StoreError> {
     let found = Digest::from_bytes(hasher.finalize().into());
     if found == digest {
         return Ok(());
     }
-    Err(corrupt(
-        digest,
-        format!("the bytes in {origin} have the digest {found}"),
-    ))
+    Err(corrupt(digest, format!("the bytes in {origin} have the digest {found}")))
 }
 
 fn corrupt(digest: Digest, detail: String) -> StoreError {
-    StoreError::Corrupt {
-        what: format!("the stored bundle {digest}"),
-        detail,
-    }
+    StoreError::Corrupt { what: format!("the stored bundle {digest}"), detail }
 }
 
 async fn blocking<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| StoreError::storage(what, error))?
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::storage(what, error))?
 }
 
 /// A file under construction; it disappears unless published.

@@ -1,0 +1,308 @@
+//! `GET /api/openapi.json`: the description of every route, made from the table below.
+//!
+//! A test holds the table against the router's source: a route without a description, or the other way
+//! round, fails the build.
+
+use std::sync::LazyLock;
+
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+use typecase_model::Role;
+
+/// One method of one path.
+pub struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// The least role that may; none for routes that take no token.
+    pub role: Option<Role>,
+    summary: &'static str,
+    /// Names of query parameters, and what they mean.
+    query: &'static [(&'static str, &'static str)],
+    /// Names of schemas.
+    body: Option<&'static str>,
+    answer: Option<&'static str>,
+}
+
+const WAIT: (&str, &str) = ("wait", "0: answer at once, do not wait for the rollout's end");
+const TIMEOUT: (&str, &str) = ("timeout_ms", "how long to wait for the rollout's end");
+
+pub const OPERATIONS: [Operation; 20] = [
+    open("get", "/api/openapi.json", "This description").answers("Any"),
+    open("get", "/setup", "The page behind the one-time setup link")
+        .takes(&[("token", "secret of the link")]),
+    open("post", "/setup", "The form of that page"),
+    open("post", "/api/v1/setup", "Make the user `admin`").sends("SetUp").answers("Account"),
+    open("post", "/api/v1/sign-in", "Get a token for user and password").sends("SignIn").answers("SignedIn"),
+    role(Role::Viewer, "post", "/api/v1/sign-out", "Make the token of a sign-in worthless"),
+    role(Role::Viewer, "get", "/api/v1/me", "Whom the token stands for").answers("Principal"),
+    role(Role::Viewer, "get", "/api/v1/apps", "All apps").answers("Apps"),
+    role(Role::Viewer, "get", "/api/v1/apps/{app}", "An app with its active and candidate release")
+        .answers("App"),
+    role(Role::Viewer, "get", "/api/v1/apps/{app}/releases", "Releases, newest first").answers("Releases"),
+    role(Role::Publisher, "put", "/api/v1/apps/{app}/releases", "Publish a bundle or a bare component")
+        .takes(&[
+            ("activate", "false: prepare on all nodes, leave the active release serving"),
+            ("note", "a remark, at most 1,000 characters"),
+            ("digest", "sha256:... of the body; refused when it is another one"),
+            ("expected_generation", "refuse when the app is at another generation"),
+            WAIT,
+            TIMEOUT,
+        ])
+        .sends("Bundle")
+        .answers("Rollout"),
+    role(Role::Viewer, "get", "/api/v1/apps/{app}/releases/{release}", "One release").answers("Release"),
+    role(Role::Viewer, "get", "/api/v1/apps/{app}/releases/{release}/receipts", "What each node reports")
+        .answers("Receipts"),
+    role(Role::Publisher, "post", "/api/v1/apps/{app}/activate", "Make a release serve")
+        .takes(&[WAIT, TIMEOUT])
+        .sends("Activation")
+        .answers("Rollout"),
+    role(Role::Publisher, "post", "/api/v1/apps/{app}/rollback", "Make an older release serve again")
+        .takes(&[WAIT, TIMEOUT])
+        .sends("RollBack")
+        .answers("Rollout"),
+    role(Role::Publisher, "post", "/api/v1/apps/{app}/withdraw", "Stop serving the app").answers("App"),
+    role(Role::Viewer, "get", "/api/v1/nodes", "All nodes, lost ones too").answers("Nodes"),
+    role(Role::Admin, "get", "/api/v1/tokens", "API tokens, without their secrets").answers("Tokens"),
+    role(Role::Admin, "post", "/api/v1/tokens", "Make an API token; its secret is shown this once")
+        .sends("NewToken")
+        .answers("Token"),
+    role(Role::Admin, "delete", "/api/v1/tokens/{name}", "Make an API token worthless"),
+];
+
+const fn open(method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    Operation { method, path, role: None, summary, query: &[], body: None, answer: None }
+}
+
+const fn role(needed: Role, method: &'static str, path: &'static str, summary: &'static str) -> Operation {
+    Operation { method, path, role: Some(needed), summary, query: &[], body: None, answer: None }
+}
+
+impl Operation {
+    const fn takes(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn sends(mut self, schema: &'static str) -> Self {
+        self.body = Some(schema);
+        self
+    }
+
+    const fn answers(mut self, schema: &'static str) -> Self {
+        self.answer = Some(schema);
+        self
+    }
+
+    fn describe(&self) -> Value {
+        let in_path = self.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let mut parameters: Vec<Value> = in_path
+            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .collect();
+        parameters.extend(self.query.iter().map(|(name, meaning)| {
+            json!({ "name": name, "in": "query", "description": meaning, "schema": { "type": "string" } })
+        }));
+        let content = |kind: &str, schema: &str| json!({ kind: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } });
+        let mut success = json!({ "description": "done" });
+        if let Some(schema) = self.answer {
+            success["content"] = content("application/json", schema);
+        }
+        let mut operation = json!({
+            "summary": self.summary,
+            "parameters": parameters,
+            "responses": {
+                "2XX": success,
+                "default": {
+                    "description": "a problem",
+                    "content": content("application/problem+json", "Problem"),
+                },
+            },
+        });
+        match self.body {
+            Some("Bundle") => {
+                let schema = json!({ "schema": { "type": "string", "format": "binary" } });
+                let content = json!({ "application/zip": schema, "application/wasm": schema });
+                operation["requestBody"] = json!({ "required": true, "content": content });
+            }
+            Some(schema) => {
+                let content = content("application/json", schema);
+                operation["requestBody"] = json!({ "required": true, "content": content });
+            }
+            None => {}
+        }
+        operation["security"] = match self.role {
+            Some(role) => {
+                operation["description"] = format!("Takes the role `{}`.", role.as_str()).into();
+                json!([{ "bearer": [] }])
+            }
+            None => json!([]),
+        };
+        operation
+    }
+}
+
+pub async fn show() -> Response {
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+}
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut paths = Map::new();
+    for operation in &OPERATIONS {
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[operation.method] = operation.describe();
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "Typecase", "version": env!("CARGO_PKG_VERSION") },
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": { "bearer": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+    .to_string()
+});
+
+/// Objects by name: each field with its type; a `?` says that it may be null or missing, `[]` a list.
+const SCHEMAS: [(&str, &[(&str, &str)]); 20] = [
+    ("Any", &[]),
+    (
+        "Problem",
+        &[
+            ("type", "string"),
+            ("title", "string"),
+            ("status", "integer"),
+            ("detail", "string"),
+            ("code", "string"),
+            ("request_id", "string"),
+            ("receipts", "Receipt[]?"),
+        ],
+    ),
+    ("SetUp", &[("token", "string"), ("password", "string")]),
+    ("Account", &[("user", "string")]),
+    ("SignIn", &[("user", "string"), ("password", "string")]),
+    ("SignedIn", &[("token", "string"), ("expires_unix_ms", "integer")]),
+    ("Principal", &[("name", "string"), ("role", "string")]),
+    ("Apps", &[("apps", "App[]")]),
+    (
+        "App",
+        &[
+            ("name", "string"),
+            ("generation", "integer"),
+            ("active", "integer?"),
+            ("candidate", "integer?"),
+            ("created_unix_ms", "integer"),
+            ("updated_unix_ms", "integer"),
+            ("active_release", "Release?"),
+            ("candidate_release", "Release?"),
+        ],
+    ),
+    ("Releases", &[("releases", "Release[]")]),
+    (
+        "Release",
+        &[
+            ("app", "string"),
+            ("number", "integer"),
+            ("digest", "string"),
+            ("manifest", "Any"),
+            ("note", "string"),
+            ("publisher", "string"),
+            ("created_unix_ms", "integer"),
+            ("state", "string"),
+            ("failure", "string?"),
+            ("activate", "boolean"),
+            ("activated_unix_ms", "integer?"),
+        ],
+    ),
+    ("Receipts", &[("receipts", "Receipt[]")]),
+    (
+        "Receipt",
+        &[
+            ("app", "string"),
+            ("release", "integer"),
+            ("node", "string"),
+            ("state", "string"),
+            ("detail", "string?"),
+            ("duration_ms", "integer"),
+            ("at_unix_ms", "integer"),
+        ],
+    ),
+    (
+        "Rollout",
+        &[
+            ("app", "string"),
+            ("release", "integer"),
+            ("state", "string"),
+            ("digest", "string"),
+            ("generation", "integer"),
+            ("unchanged", "boolean"),
+            ("receipts", "Receipt[]"),
+            ("duration_ms", "integer"),
+        ],
+    ),
+    ("Activation", &[("release", "integer"), ("expected_generation", "integer?")]),
+    ("RollBack", &[("to", "integer?")]),
+    ("Nodes", &[("nodes", "Any[]")]),
+    ("Tokens", &[("tokens", "Token[]")]),
+    ("NewToken", &[("name", "string"), ("role", "string")]),
+    (
+        "Token",
+        &[
+            ("name", "string"),
+            ("role", "string"),
+            ("creator", "string"),
+            ("created_unix_ms", "integer"),
+            ("token", "string?"),
+        ],
+    ),
+];
+
+fn schemas() -> Value {
+    let mut schemas = Map::new();
+    for (name, fields) in SCHEMAS {
+        let required = fields.iter().filter(|(_, kind)| !kind.ends_with('?')).map(|(field, _)| *field);
+        let required: Vec<&str> = required.collect();
+        let properties: Map<String, Value> =
+            fields.iter().map(|(field, kind)| ((*field).to_owned(), schema(kind))).collect();
+        schemas.insert(
+            name.to_owned(),
+            json!({ "type": "object", "properties": properties, "required": required }),
+        );
+    }
+    Value::Object(schemas)
+}
+
+fn schema(kind: &str) -> Value {
+    if let Some(kind) = kind.strip_suffix('?') {
+        return json!({ "anyOf": [schema(kind), { "type": "null" }] });
+    }
+    if let Some(kind) = kind.strip_suffix("[]") {
+        return json!({ "type": "array", "items": schema(kind) });
+    }
+    match kind.starts_with(|first: char| first.is_ascii_uppercase()) {
+        true => json!({ "$ref": format!("#/components/schemas/{kind}") }),
+        false => json!({ "type": kind }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_every_schema_exists() {
+        let source = include_str!("../api.rs");
+        let routes: BTreeSet<&str> =
+            source.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let described: BTreeSet<&str> = OPERATIONS.iter().map(|operation| operation.path).collect();
+        assert_eq!(routes, described);
+        let document: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        for reference in DOCUMENT.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().unwrap();
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Our own rules, read from the source tree: floors, who may name what, file sizes, and that examples, guests and
+//! routes are not forgotten. A rule that nobody checks is a wish.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use typecase_harness::guests::root;
+
+/// Nobody finds their way in a longer file.
+const LINES_MAX: usize = 600;
+
+/// Names that no file of ours has; what lies in them is not ours.
+const FOREIGN_FOLDERS: [&str; 4] = ["target", "node_modules", ".git", "deps"];
+
+/// One file of Rust.
+struct Source {
+    /// From the repository's root.
+    path: String,
+    text: String,
+    /// Without comments and without the tests at its end.
+    code: String,
+}
+
+impl Source {
+    fn is_test(&self) -> bool {
+        let path = &self.path;
+        path.ends_with("/tests.rs")
+            || path.contains("/tests/") && path.starts_with("host/")
+            || path.ends_with("/testing.rs")
+            || path.starts_with("tests/it/")
+            || path.starts_with("tests/harness/")
+    }
+}
+
+fn sources(below: &str) -> Vec<Source> {
+    let sources: Vec<Source> = files(&root().join(below))
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let product = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or_default();
+            let code: Vec<&str> = product.lines().map(without_comment).collect();
+            Source { path: shown(&path), code: code.join("\n"), text: text.clone() }
+        })
+        .collect();
+    assert!(!sources.is_empty(), "there is no Rust in {below}");
+    sources
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && !FOREIGN_FOLDERS.contains(&name.as_str()) => {
+                found.extend(files(&path))
+            }
+            Ok(kind) if kind.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+/// Good enough for our own style: no `//` stands within our strings but in addresses.
+fn without_comment(line: &str) -> &str {
+    match line.find("//") {
+        Some(start) if !line[..start].ends_with(':') => &line[..start],
+        _ => line,
+    }
+}
+
+fn assert_none(rule: &str, offences: &[String]) {
+    assert!(offences.is_empty(), "{rule}\n  {}", offences.join("\n  "));
+}
+
+/// The names of a crate's dependencies, those for its tests left out.
+fn dependencies(manifest: &Path) -> BTreeSet<String> {
+    let table: toml::Table = fs::read_to_string(manifest).unwrap().parse().unwrap();
+    let names = table.get("dependencies").and_then(|section| section.as_table());
+    names.map(|names| names.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[test]
+fn crates_use_only_lower_floors() {
+    let crates = root().join("host/crates");
+    let mut offences = Vec::new();
+    for entry in fs::read_dir(&crates).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let ours: Vec<String> = dependencies(&entry.path().join("Cargo.toml"))
+            .into_iter()
+            .filter(|dependency| dependency.starts_with("typecase"))
+            .collect();
+        let allowed: &[&str] = match name.as_str() {
+            "model" => &[],
+            // These never see each other.
+            "bundle" | "store" | "cluster" | "runtime" => &["typecase-model"],
+            other => panic!("host/crates/{other} has no floor yet: give it one here and in ARCHITECTURE.md"),
+        };
+        offences.extend(
+            ours.iter()
+                .filter(|ours| !allowed.contains(&ours.as_str()))
+                .map(|ours| format!("host/crates/{name} uses {ours}")),
+        );
+    }
+    assert_none("A crate uses only crates of lower floors.", &offences);
+}
+
+/// Which folders of the host name which others; `main` and `node` put everything together.
+#[test]
+fn folders_use_only_lower_floors() {
+    let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("config", &[][..]),
+        ("lifecycle", &[]),
+        ("ingress", &["config", "lifecycle"]),
+        ("control", &[]),
+        ("reconcile", &["control", "ingress"]),
+        ("api", &["control"]),
+        ("admin", &["ingress", "lifecycle"]),
+        ("cli", &["config", "node"]),
+        ("node", &["admin", "api", "config", "control", "ingress", "lifecycle", "reconcile"]),
+        ("main", &["cli"]),
+    ]);
+    let mut offences = Vec::new();
+    for source in sources("host/src") {
+        let floor = floor_of(&source.path);
+        let uses =
+            allowed.get(floor).unwrap_or_else(|| panic!("host/src/{floor} has no floor yet: give it one"));
+        for used in names_after(&source.code, "crate::") {
+            if used != floor && !uses.contains(&used.as_str()) && allowed.contains_key(used.as_str()) {
+                offences.push(format!("{} uses crate::{used}", source.path));
+            }
+        }
+    }
+    assert_none("A folder uses only folders of lower floors.", &offences);
+}
+
+/// `host/src/ingress/routes.rs` and `host/src/ingress.rs` are of the floor `ingress`.
+fn floor_of(path: &str) -> &str {
+    let rest = path.strip_prefix("host/src/").unwrap_or(path);
+    rest.split(['/', '.']).next().unwrap_or(rest)
+}
+
+/// The first name after each occurrence of a prefix: `crate::{a, b}` gives both.
+fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for (start, _) in code.match_indices(prefix) {
+        let rest = &code[start + prefix.len()..];
+        let list = match rest.strip_prefix('{') {
+            Some(group) => group.split('}').next().unwrap_or_default(),
+            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+        };
+        names.extend(
+            list.split(',').map(|name| name.trim().split("::").next().unwrap_or_default().to_owned()),
+        );
+    }
+    names
+}
+
+#[test]
+fn each_dependency_has_one_owner() {
+    // A name in the code, and the only folder that may say it.
+    let owners = [
+        ("sqlx", "host/crates/store/"),
+        ("object_store", "host/crates/store/"),
+        ("wasmtime", "host/crates/runtime/"),
+        ("wasmtime_wasi", "host/crates/runtime/"),
+        ("wit_component", "host/crates/runtime/"),
+        ("fred", "host/crates/cluster/"),
+        ("argon2", "host/src/control/identity/"),
+        ("axum", "host/src/a"),
+        ("clap", "host/src/cli"),
+    ];
+    let mut offences = Vec::new();
+    for source in sources("host") {
+        for (name, owner) in owners {
+            if !source.path.starts_with(owner) && says(&source.code, &format!("{name}::")) {
+                offences.push(format!("{} names {name}, which belongs to {owner}", source.path));
+            }
+        }
+    }
+    for entry in fs::read_dir(root().join("host/crates")).unwrap().flatten() {
+        let folder = format!("host/crates/{}/", entry.file_name().to_string_lossy());
+        for dependency in dependencies(&entry.path().join("Cargo.toml")) {
+            let name = dependency.replace('-', "_");
+            if owners.iter().any(|(owned, owner)| *owned == name && *owner != folder) {
+                offences.push(format!("{folder}Cargo.toml lists {dependency}"));
+            }
+        }
+    }
+    assert_none("A dependency is named by its owner alone.", &offences);
+}
+
+/// Whether a path such as `sqlx::` stands in the code as a whole word.
+fn says(code: &str, path: &str) -> bool {
+    code.match_indices(path)
+        .any(|(start, _)| !code[..start].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':')))
+}
+
+#[test]
+fn planes_do_not_know_what_they_must_not() {
+    let forbidden = [
+        // Published apps keep answering while the database is down.
+        ("host/src/ingress", &["typecase_store", "typecase_cluster", "reqwest"][..]),
+        // No HTTP in the use cases.
+        ("host/src/control", &["http", "hyper", "hyper_util", "reqwest", "typecase_runtime::Runtime"]),
+        ("host/src/reconcile", &["hyper", "reqwest"]),
+        ("host/src/api", &["typecase_runtime", "typecase_cluster", "hyper"]),
+        // Commands speak to a node; they never open its database.
+        ("host/src/cli", &["typecase_store", "typecase_cluster", "hyper"]),
+        ("host/crates/model", &["std::fs", "std::net", "tokio"]),
+    ];
+    let mut offences = Vec::new();
+    for (folder, names) in forbidden {
+        for source in sources("host").iter().filter(|source| is_within(&source.path, folder)) {
+            for name in
+                names.iter().filter(|name| !source.is_test() && says(&source.code, &format!("{name}::")))
+            {
+                offences.push(format!("{} names {name}", source.path));
+            }
+        }
+    }
+    assert_none("A plane does not know what it must not.", &offences);
+}
+
+/// `host/src/api.rs` and all below `host/src/api/`.
+fn is_within(path: &str, folder: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+#[test]
+fn sql_stands_in_the_store_alone() {
+    let words = ["SELECT ", "INSERT INTO ", "DELETE FROM ", "CREATE TABLE ", "ALTER TABLE "];
+    let offences: Vec<String> = sources("host")
+        .iter()
+        .filter(|source| !source.path.starts_with("host/crates/store/"))
+        .flat_map(|source| {
+            let said = words.iter().filter(|word| source.code.contains(**word));
+            said.map(|word| format!("{} says {word}", source.path)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_none("Only the store contains SQL.", &offences);
+}
+
+#[test]
+fn only_the_runtime_makes_engines_and_only_two_places_are_unsafe() {
+    let (mut engines, mut unsafe_places) = (BTreeSet::new(), BTreeSet::new());
+    for source in sources("host") {
+        if says(&source.code, "Engine::new") {
+            engines.insert(source.path.clone());
+        }
+        // The lint denies it everywhere else.
+        if source.code.contains("allow(unsafe_code)") {
+            unsafe_places.insert(source.path);
+        }
+    }
+    assert_eq!(Vec::from_iter(engines), ["host/crates/runtime/src/engine.rs"]);
+    // Native code of our own making, and files of our own making.
+    assert_eq!(
+        Vec::from_iter(unsafe_places),
+        ["host/crates/bundle/src/assets.rs", "host/crates/runtime/src/component.rs"]
+    );
+}
+
+#[test]
+fn files_are_short_and_named_after_their_module() {
+    let mut offences = Vec::new();
+    for folder in ["host", "tests", "examples"] {
+        for source in sources(folder) {
+            let lines = source.text.lines().count();
+            if lines > LINES_MAX {
+                offences.push(format!("{} has {lines} lines, more than {LINES_MAX}", source.path));
+            }
+            if source.path.ends_with("/mod.rs") {
+                offences.push(format!("{}: name it after its folder, beside the folder", source.path));
+            }
+        }
+    }
+    assert_none("Files are short, and `foo.rs` stands beside `foo/`.", &offences);
+}
+
+#[test]
+fn the_product_does_not_unwrap() {
+    let mut offences = Vec::new();
+    for folder in ["host", "tests/bench", "tests/xtask"] {
+        for source in sources(folder).iter().filter(|source| !source.is_test()) {
+            for (number, line) in source.code.lines().enumerate() {
+                if line.contains(".unwrap()") || line.contains("todo!(") || line.contains("dbg!(") {
+                    offences.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+                }
+            }
+        }
+    }
+    assert_none("No unwrap outside of tests: an error says what happened.", &offences);
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let offences: Vec<String> = sources("host")
+        .into_iter()
+        .filter(|source| !source.is_test() && !source.text.starts_with("//!"))
+        .map(|source| source.path)
+        .collect();
+    assert_none("Every file of the host starts with a sentence about itself.", &offences);
+}
+
+#[test]
+fn every_example_and_guest_is_named_in_a_test() {
+    let tests: String = sources("tests/it").iter().map(|source| source.text.clone()).collect();
+    let mut offences = Vec::new();
+    for folder in ["examples", "tests/guests"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap();
+            if entry.path().join("typecase.toml").is_file() && !tests.contains(&format!("\"{name}\"")) {
+                offences.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    assert_none("Each example and each guest is published by a test.", &offences);
+}
+
+#[test]
+fn every_route_is_described_and_in_the_matrix_of_roles() {
+    let routes = fs::read_to_string(root().join("host/src/api.rs")).unwrap();
+    let described = fs::read_to_string(root().join("host/src/api/openapi.rs")).unwrap();
+    let paths: Vec<&str> =
+        routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(paths.len() > 10, "the routes are read from host/src/api.rs");
+    let offences: Vec<String> = paths
+        .into_iter()
+        .filter(|path| path.starts_with("/api/v1/") && !described.contains(&format!("\"{path}\"")))
+        .map(str::to_owned)
+        .collect();
+    assert_none(
+        "Each route of the API is in the table of operations, which the test of roles walks.",
+        &offences,
+    );
+}
+
+#[test]
+fn what_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let sources = sources("host");
+    let exists = |name: &str| {
+        let at_root = ["", "host/src/", "host/crates/"].iter().any(|folder| {
+            let path = root().join(folder).join(name);
+            path.exists() || path.with_extension("rs").exists()
+        });
+        at_root || sources.iter().any(|source| source.path.ends_with(&format!("/{name}")))
+    };
+    let named = text.split('`').skip(1).step_by(2);
+    let offences: Vec<String> = named
+        .filter(|name| name.ends_with(".rs") || name.contains('/') && !name.starts_with('/'))
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c)))
+        .filter(|name| !exists(name))
+        .map(str::to_owned)
+        .collect();
+    assert_none("ARCHITECTURE.md names files and folders that exist.", &offences);
+}
+
+#[test]
+fn nothing_names_the_machine_it_was_written_on() {
+    // In pieces, so that this file does not name them.
+    let places: Vec<String> =
+        ["ro", "ho", "wo"].into_iter().zip(["ot", "me", "rk"]).map(|(a, b)| format!("/{a}{b}/")).collect();
+    let mut offences = Vec::new();
+    for path in files(&root()) {
+        let known =
+            ["rs", "toml", "md", "mjs", "js", "json", "sql", "lua", "yml", "lock", "html", "sh", "run"];
+        let is_text = path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known))
+            || path.extension().is_none();
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (number, line) in text.lines().enumerate().filter(|_| is_text) {
+            let from_a_root = |(start, _): (usize, &str)| {
+                !line[..start].ends_with(|c: char| c.is_alphanumeric() || "_-.:/}$".contains(c))
+            };
+            if places.iter().any(|place| line.match_indices(place.as_str()).any(from_a_root)) {
+                offences.push(format!("{}:{}: {}", shown(&path), number + 1, line.trim()));
+            }
+        }
+    }
+    assert_none("No file names a path of somebody's machine.", &offences);
+}
