@@ -16,7 +16,6 @@ mod metrics;
 mod routes;
 mod service;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,13 +55,12 @@ impl Ingress {
     pub fn new(
         config: &IngressConfig,
         limits: &LimitsConfig,
-        listen: SocketAddr,
         access_log: &AccessLogWriter,
         lifecycle: Arc<Lifecycle>,
     ) -> Self {
         Self {
             routes: ArcSwap::default(),
-            forwarding: Forwarding::new(config.trusted_proxies.clone(), listen.port()),
+            forwarding: Forwarding::new(config.trusted_proxies.clone()),
             base_domain: config.base_domain.clone(),
             access_log: access_log.handle(),
             lifecycle,

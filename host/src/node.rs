@@ -95,7 +95,6 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let ingress = Arc::new(Ingress::new(
         &config.ingress,
         limits,
-        config.node.listen,
         &access_log,
         lifecycle.clone(),
     ));

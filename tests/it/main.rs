@@ -1,4 +1,6 @@
 //! The integration tests: one binary, one file a topic, each through a door that users have.
+//!
+//! They start the real program: `cargo xtask guests && cargo build -p typecase && cargo test -p typecase-it`.
 
 // A test that fails says so; there is nothing to recover.
 #![allow(clippy::unwrap_used)]
@@ -10,10 +12,15 @@ mod crash;
 mod disk;
 mod drain;
 mod examples;
+mod http;
+mod observability;
+mod offender;
 mod publish;
 mod races;
 mod refusals;
 mod rollback;
+mod routing;
 mod start;
 mod storm;
 mod tidy;
+mod wire;

@@ -109,6 +109,12 @@ async fn what_fails_its_health_check_or_its_start_is_refused_and_the_active_rele
         assert!(newest["failure"].as_str().unwrap().contains(reason), "{newest}");
         assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
     }
+    // A guest that computes forever is stopped by its own limit.
+    let spin = Bundle::of("hello").component(guests::component(&guests::guest("spin")));
+    let spin = node.api().publish("hello", spin.manifest("[limits]\ncpu_ms = 200").zip(), "").await;
+    let problem = spin.expect_problem(422, "release-failed");
+    assert!(problem["detail"].as_str().unwrap().contains("cpu-limit"), "{problem}");
+    assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
     // A first release that fails leaves nothing that serves.
     let unhealthy = guests::component(&guests::guest("unhealthy"));
     node.api().publish("sick", unhealthy, "").await.expect_problem(422, "release-failed");

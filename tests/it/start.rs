@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
-use typecase_harness::{TestNode, command};
+use typecase_harness::{TestNode, command, guests};
 
 #[tokio::test]
 async fn a_new_node_has_no_account_and_a_setup_link_that_works_once() {
@@ -105,6 +105,39 @@ async fn a_wrong_configuration_is_refused_with_all_its_problems_before_anything_
     assert!(!data.exists());
     let missing = command::run(["node", "--config", "/nowhere/node.toml"]).await.expect(2);
     assert!(missing.stderr.contains("/nowhere/node.toml"), "{missing:?}");
+}
+
+/// `docs/config.md` is tested to have every key; here, that each key it has exists and takes the default it names.
+#[tokio::test]
+async fn every_documented_key_exists_and_takes_its_default() {
+    let reference = fs::read_to_string(guests::root().join("docs/config.md")).unwrap();
+    let (mut config, mut section, mut keys) = (String::new(), "", 0);
+    for line in reference.lines() {
+        if let Some(name) = line.strip_prefix("## `[").and_then(|rest| rest.strip_suffix("]`")) {
+            section = name;
+            config.push_str(&format!("[{section}]\n"));
+        }
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, key, default, _, _] = cells[..] else { continue };
+        let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`')) else { continue };
+        let value = match default {
+            // What the machine decides has no value to write down.
+            "none" | "see below" => continue,
+            text if text.starts_with("the host's") || text.starts_with('`') => continue,
+            number if number.parse::<u64>().is_ok() || number.starts_with('[') => number.to_owned(),
+            text => format!("{text:?}"),
+        };
+        keys += 1;
+        config.push_str(&format!("{key} = {value}\n"));
+    }
+    assert!(keys >= 30 && section == "ingress", "the tables are read: {config}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("node.toml");
+    fs::write(&file, &config).unwrap();
+    let doctor = command::run(["doctor", "--json", "--config", &file.display().to_string()]).await.json();
+    let checks = doctor["checks"].as_array().unwrap();
+    let config_check = checks.iter().find(|check| check["check"] == "config").unwrap();
+    assert_eq!(config_check["state"], "ok", "{config_check:#}\n{config}");
 }
 
 fn setup_token(node: &TestNode) -> String {

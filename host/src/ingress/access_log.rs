@@ -20,7 +20,7 @@ use crate::config::{AccessLog as Target, LogConfig};
 const BATCH_BYTES: usize = 32 * 1024;
 
 /// Batches that wait for the disk; beyond this, lines are dropped.
-const BATCHES_MAX: usize = 64;
+const BATCHES_MAX: usize = 256;
 
 /// How long the end of the node waits for the last lines.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);

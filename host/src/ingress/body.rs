@@ -46,7 +46,7 @@ pub struct Exchange {
     /// The answer's last byte was handed over.
     pub complete: bool,
     /// Keeps the connection from being taken for an idle one.
-    pub activity: Activity,
+    pub _activity: Activity,
 }
 
 /// What is logged when the client left before there was an answer.

@@ -150,8 +150,11 @@ pub async fn serve(
         let (ingress, watch) = (ingress.clone(), watch.clone());
         service_fn(move |request: Request<Incoming>| {
             let activity = Activity::start(&watch, request.version());
-            let answer = service::handle(ingress.clone(), peer.clone(), activity, request);
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+            let (ingress, peer) = (ingress.clone(), peer.clone());
+            // Boxed, because hyper moves it twice and it holds a whole guest.
+            Box::pin(async move {
+                Ok::<_, std::convert::Infallible>(service::handle(ingress, peer, activity, request).await)
+            })
         })
     };
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -8,7 +8,6 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -16,11 +15,13 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Proxies between the client and us that are followed; longer lists are forged.
 const HOPS_MAX: usize = 20;
 
-/// The operator's trust, and the port that clients reach without a proxy.
+/// What is added to a request at most, so that its headers grow once.
+const HEADERS_ADDED: usize = 5;
+
+/// Whom the operator trusts to say where a request came from.
 #[derive(Debug)]
 pub struct Forwarding {
     trusted: Vec<IpNet>,
-    port: HeaderValue,
 }
 
 /// One TCP connection's peer, with its address as a header value made once.
@@ -39,8 +40,8 @@ pub struct Client {
 }
 
 impl Forwarding {
-    pub fn new(trusted: Vec<IpNet>, port: u16) -> Self {
-        Self { trusted, port: HeaderValue::from(port) }
+    pub fn new(trusted: Vec<IpNet>) -> Self {
+        Self { trusted }
     }
 
     pub fn peer(&self, address: SocketAddr) -> Peer {
@@ -58,6 +59,7 @@ impl Forwarding {
     pub fn apply<B>(&self, peer: &Peer, prefix: Option<&HeaderValue>, request: &mut Request<B>) -> Client {
         let authority = request.uri().authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok());
         let headers = request.headers_mut();
+        headers.reserve(HEADERS_ADDED);
         let mut client = Client { ip: peer.ip, https: false };
         if peer.trusted {
             client.ip = self.client_ip(peer, headers);
@@ -72,9 +74,6 @@ impl Forwarding {
         }
         if !client.https {
             headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-        }
-        if !(peer.trusted && headers.contains_key(&X_FORWARDED_PORT)) {
-            headers.insert(X_FORWARDED_PORT, self.port.clone());
         }
         if !headers.contains_key(&X_FORWARDED_HOST)
             && let Some(host) = authority.or_else(|| headers.get(HOST).cloned())
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     fn applied(peer: &str, headers: &[(&'static str, &'static str)]) -> (Client, HeaderMap) {
-        let forwarding = Forwarding::new(vec!["10.0.0.0/8".parse().unwrap()], 8100);
+        let forwarding = Forwarding::new(vec!["10.0.0.0/8".parse().unwrap()]);
         let mut request = Request::new(());
         request.headers_mut().insert(HOST, HeaderValue::from_static("apps.example"));
         for (name, value) in headers {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use typecase_bundle::Assets;
-use typecase_model::{AppName, Digest, Limits, ReleaseNumber};
+use typecase_model::{AppName, Limits, ReleaseNumber};
 use typecase_runtime::Component;
 
 use super::AppMetrics;
@@ -14,7 +14,6 @@ use super::AppMetrics;
 pub struct LiveRelease {
     pub app: AppName,
     pub number: ReleaseNumber,
-    pub digest: Digest,
     pub limits: Limits,
     pub component: Option<Component>,
     pub assets: Option<Assets>,
@@ -92,10 +91,6 @@ impl RouteTable {
 
     pub fn apps(&self) -> impl Iterator<Item = &Arc<AppRoute>> {
         self.apps.values()
-    }
-
-    pub fn app(&self, name: &AppName) -> Option<&Arc<AppRoute>> {
-        self.apps.get(name.as_str())
     }
 
     /// Finds the app for a request. `host` is without port.

@@ -52,7 +52,7 @@ pub async fn handle(
         sent_bytes: 0,
         announced_bytes: None,
         complete: false,
-        activity,
+        _activity: activity,
     });
     let version = request.version();
 

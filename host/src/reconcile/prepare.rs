@@ -149,7 +149,6 @@ impl Preparer {
         Ok(Arc::new(LiveRelease {
             app: release.app.clone(),
             number: release.number,
-            digest: release.digest,
             limits,
             component,
             assets,

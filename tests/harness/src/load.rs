@@ -313,3 +313,41 @@ fn mark(event: &str) -> Option<u32> {
 fn closes(answer: &Answer) -> bool {
     answer.header("connection").eq_ignore_ascii_case("close")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One record a pair: connection and release.
+    fn history(seen: &[(u64, u32)]) -> History {
+        let now = Instant::now();
+        let record = |(request, (connection, release)): (usize, &(u64, u32))| Record {
+            request: request as u64,
+            kind: Kind::KeepAlive,
+            connection: *connection,
+            started: now,
+            ended: now,
+            status: 200,
+            release: Some(*release),
+            request_id: String::new(),
+            error: None,
+        };
+        History { records: seen.iter().enumerate().map(record).collect() }
+    }
+
+    #[test]
+    fn an_older_release_after_a_newer_one_is_noticed_for_each_connection() {
+        history(&[(1, 1), (2, 2), (1, 1), (1, 2), (2, 2)]).assert_never_backwards();
+        let backwards = history(&[(1, 1), (1, 2), (2, 1), (1, 1)]);
+        assert!(std::panic::catch_unwind(|| backwards.assert_never_backwards()).is_err());
+    }
+
+    #[test]
+    fn failures_and_too_few_requests_are_noticed() {
+        let mut few = history(&[(1, 1), (1, 1)]);
+        few.assert_no_failures(2);
+        assert!(std::panic::catch_unwind(|| few.assert_no_failures(3)).is_err());
+        few.records[0].status = 503;
+        assert!(std::panic::catch_unwind(|| few.assert_no_failures(1)).is_err());
+    }
+}

@@ -93,12 +93,19 @@ impl P2 {
                 Poll::Pending => Poll::Pending,
             }
         });
-        let wall = Duration::from_millis(u64::from(component.limits.timeout_ms));
-        let answer: Answer = match tokio::time::timeout(wall, answer).await {
-            Ok(answer) => answer?,
-            Err(_) => {
-                let detail = format!("no response within {} ms", component.limits.timeout_ms);
-                return Err(CallError::new(CallErrorKind::Timeout, detail));
+        let mut answer = std::pin::pin!(answer);
+        // Most guests answer at once, and then no timer has to be made.
+        let answer: Answer = match futures_util::poll!(answer.as_mut()) {
+            Poll::Ready(answer) => answer?,
+            Poll::Pending => {
+                let wall = Duration::from_millis(u64::from(component.limits.timeout_ms));
+                match tokio::time::timeout(wall, answer).await {
+                    Ok(answer) => answer?,
+                    Err(_) => {
+                        let detail = format!("no response within {} ms", component.limits.timeout_ms);
+                        return Err(CallError::new(CallErrorKind::Timeout, detail));
+                    }
+                }
             }
         };
         let response = answer.map_err(|code| {
