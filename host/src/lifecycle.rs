@@ -19,6 +19,10 @@ impl Lifecycle {
         self.loaded.store(true, Ordering::Release);
     }
 
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Acquire)
+    }
+
     /// Readiness fails from now on, while everything is still served.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Release);
@@ -30,6 +34,6 @@ impl Lifecycle {
 
     /// True while load balancers should send requests here.
     pub fn is_ready(&self) -> bool {
-        self.loaded.load(Ordering::Acquire) && !self.is_draining()
+        self.is_loaded() && !self.is_draining()
     }
 }

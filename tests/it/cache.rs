@@ -83,25 +83,33 @@ async fn a_corrupt_stored_bundle_is_never_served_and_is_healed_by_publishing_it_
     let component = guests::hello_saying(1);
     let digest = node.publish_wasm("hello", component.clone()).await["digest"].as_str().unwrap().to_owned();
     let stored = files::ending(&node.data().join("storage"), digest.trim_start_matches("sha256:")).remove(0);
-    node.kill9();
-    files::damage(&stored);
-    fs::remove_dir_all(node.data().join("cache")).unwrap();
+    for (what, reason) in [("damaged", "corrupt"), ("cut", "corrupt"), ("gone", "does not exist")] {
+        node.kill9();
+        match what {
+            "damaged" => files::damage(&stored),
+            "cut" => fs::write(&stored, &fs::read(&stored).unwrap()[..1_000]).unwrap(),
+            _ => fs::remove_file(&stored).unwrap(),
+        }
+        fs::remove_dir_all(node.data().join("cache")).unwrap();
 
-    node.restart().await;
-    bystander::assert_serves(&node).await;
-    node.get("/hello/").await.expect_problem(404, "app-not-found");
-    let line = node.log_line(&["ERROR", "the active release cannot be loaded", "corrupt"]).await;
-    assert_eq!((&line["app.name"], &line["release.number"]), (&json!("hello"), &json!("1")));
-    assert!(line["message"].as_str().unwrap().contains(&digest), "{line}");
+        // The node is ready without it: one bad bundle is no reason to serve nothing.
+        node.restart().await;
+        bystander::assert_serves(&node).await;
+        node.get("/hello/").await.expect_problem(503, "app-unavailable");
+        let line = node.log_line(&["ERROR", "the active release cannot be loaded", reason]).await;
+        assert_eq!((&line["app.name"], &line["release.number"]), (&json!("hello"), &json!("1")));
+        assert!(line["message"].as_str().unwrap().contains(&digest), "{line}");
 
-    // The same bytes are the same release: it is there already, but now from a good copy.
-    let healed = node.publish_wasm("hello", component).await;
-    assert_eq!((&healed["release"], &healed["digest"]), (&json!(1), &json!(digest)));
-    eventually("hello serves again", async || (node.get("/hello/").await.status == 200).then_some(())).await;
-    assert_eq!(node.get("/hello/").await.text(), "release 00001\n");
-    // It lasts: the stored copy is good again.
-    node.kill9();
-    fs::remove_dir_all(node.data().join("cache")).unwrap();
-    node.restart().await;
-    assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
+        // The same bytes are the same release: it is there already, but now from a good copy.
+        let healed = node.publish_wasm("hello", component.clone()).await;
+        assert_eq!((&healed["release"], &healed["digest"]), (&json!(1), &json!(digest)));
+        eventually("hello serves again", async || (node.get("/hello/").await.status == 200).then_some(()))
+            .await;
+        assert_eq!(node.get("/hello/").await.text(), "release 00001\n", "{what}");
+        // It lasts: the stored copy is good again.
+        node.kill9();
+        fs::remove_dir_all(node.data().join("cache")).unwrap();
+        node.restart().await;
+        assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n", "{what}");
+    }
 }

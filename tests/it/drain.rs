@@ -8,13 +8,13 @@ use typecase_harness::{TestNode, eventually, guests};
 #[tokio::test]
 async fn nothing_fails_while_a_node_under_load_is_taken_out() {
     // As long as a balancer needs to see it, and the load to notice.
-    let mut node = TestNode::builder().config("drain", "delay_ms", 3_000).start().await;
+    let mut node = TestNode::builder().config("drain", "delay_ms", 4_000).start().await;
     node.publish_wasm("hello", guests::hello_saying(1)).await;
     node.publish_wasm("stream", guests::stream_saying(1)).await;
     let load = Load::on(node.apps_address(), "/hello/")
         .keep_alive(3)
         .fresh(2)
-        .streams(2, "/stream/events?count=150&interval_ms=30")
+        .streams(2, "/stream/events?count=200&interval_ms=30")
         .start();
     eventually("the load is under way", async || (load.ended(Kind::Fresh) >= 20).then_some(())).await;
 

@@ -5,6 +5,7 @@
 // A test that fails says so; there is nothing to recover.
 #![allow(clippy::unwrap_used)]
 
+mod assets;
 mod bystander;
 mod cache;
 mod commands;
@@ -12,9 +13,13 @@ mod crash;
 mod disk;
 mod drain;
 mod examples;
+mod guests;
 mod http;
+mod limits;
+mod memory;
 mod observability;
 mod offender;
+mod p3;
 mod publish;
 mod races;
 mod refusals;

@@ -96,7 +96,7 @@ async fn a_host_of_its_own_or_below_the_base_domain_needs_no_prefix() {
     offender::publish(&node, "hostile", "").await;
     let component = guests::component(&guests::guest("hostile"));
     let shop =
-        Bundle::of("shop").component(component).manifest("health = \"/ok\"\nhosts = [\"Shop.example\"]");
+        Bundle::of("shop").component(component).manifest("health = \"/ok\"\nhosts = [\"shop.example\"]");
     node.publish_wasm("shop", shop.zip()).await;
 
     for (host, app) in [
@@ -141,13 +141,13 @@ async fn nobody_but_a_trusted_proxy_says_who_asks() {
     offender::publish(&node, "hostile", "").await;
     let seen = seen(&node, "/hostile/request", &[&FORGED[..], &[("x-request-id", "forged")]].concat()).await;
     let headers = &seen["headers"];
-    let port = node.apps_address().port().to_string();
     assert_eq!(headers["x-forwarded-for"], json!(["127.0.0.1"]));
     assert_eq!(headers["x-forwarded-proto"], json!(["http"]));
     assert_eq!(headers["x-forwarded-host"], json!([node.apps_address().to_string()]));
-    assert_eq!(headers["x-forwarded-port"], json!([port]));
     assert_eq!(headers["x-forwarded-prefix"], json!(["/hostile"]));
-    assert_eq!((&headers["forwarded"], &headers["x-real-ip"]), (&Value::Null, &Value::Null));
+    for dropped in ["forwarded", "x-real-ip", "x-forwarded-port"] {
+        assert_eq!(headers[dropped], Value::Null, "{dropped}");
+    }
     assert_ne!(headers["x-request-id"], json!(["forged"]));
     assert_eq!(seen["scheme"], "http");
 }

@@ -63,8 +63,10 @@ impl Control {
                 app.name = %app, release.number = %release.number, principal.name = %publisher.name,
                 bundle.digest = %release.digest, "release published"
             );
-            self.inner.announcements.announce(Topic::App(app));
         }
+        // Also when nothing changed: the upload may have healed the stored bundle of a release that a node could
+        // not load.
+        self.inner.announcements.announce(Topic::App(app));
         Ok(candidacy)
     }
 

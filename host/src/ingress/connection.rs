@@ -40,6 +40,8 @@ struct Watch {
     /// come without one too.
     in_head: AtomicBool,
     is_h2: AtomicBool,
+    /// The kernel takes no more for now; how long that may last is its business, see `SEND_STALL`.
+    is_full: AtomicBool,
     /// When the present state began, in milliseconds since `origin`.
     since_ms: AtomicU64,
     expired: Notify,
@@ -60,6 +62,7 @@ impl Watch {
 
     /// An answer that was handed over whole is still being sent, to a client that takes it.
     fn sent(&self, written: &Poll<io::Result<usize>>) {
+        self.is_full.store(written.is_pending(), Ordering::Relaxed);
         if matches!(written, Poll::Ready(Ok(1..)))
             && self.in_flight.load(Ordering::Relaxed) == 0
             && !self.in_head.load(Ordering::Relaxed)
@@ -69,7 +72,7 @@ impl Watch {
     }
 
     fn is_expired(&self, timeouts: &Timeouts) -> bool {
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
+        if self.in_flight.load(Ordering::Relaxed) > 0 || self.is_full.load(Ordering::Relaxed) {
             return false;
         }
         let allowed = if self.in_head.load(Ordering::Relaxed) { timeouts.header } else { timeouts.idle };
@@ -121,6 +124,7 @@ impl Watches {
             // A fresh connection owes its first head.
             in_head: AtomicBool::new(true),
             is_h2: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
             since_ms: AtomicU64::new(0),
             expired: Notify::new(),
         });

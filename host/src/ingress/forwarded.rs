@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -71,6 +72,7 @@ impl Forwarding {
             headers.remove(&X_REAL_IP);
             headers.insert(X_FORWARDED_FOR, peer.text.clone());
             headers.remove(&X_FORWARDED_HOST);
+            headers.remove(&X_FORWARDED_PORT);
         }
         if !client.https {
             headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
@@ -143,6 +145,7 @@ mod tests {
             ("x-forwarded-for", "1.2.3.4"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-port", "443"),
             ("forwarded", "for=1.2.3.4"),
             ("x-forwarded-prefix", "/admin"),
         ]);
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "apps.example");
         assert_eq!(headers["x-forwarded-prefix"], "/hello");
         assert!(!headers.contains_key("forwarded"));
+        assert!(!headers.contains_key("x-forwarded-port"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which app a request is for: by host name, else by the path's first segment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -45,6 +45,8 @@ impl AppRoute {
 pub struct RouteTable {
     apps: HashMap<Box<str>, Arc<AppRoute>>,
     hosts: HashMap<Box<str>, Arc<AppRoute>>,
+    /// Apps that should be served, but whose release this node cannot load.
+    unavailable: HashSet<AppName>,
 }
 
 /// Where a request goes, and what of its path the app sees.
@@ -76,8 +78,8 @@ impl Route {
 
 impl RouteTable {
     /// Makes the table anew from all apps. Of two apps that claim one host, the first by name has it.
-    pub fn of(apps: impl IntoIterator<Item = Arc<AppRoute>>) -> Self {
-        let mut table = Self::default();
+    pub fn of(apps: impl IntoIterator<Item = Arc<AppRoute>>, unavailable: HashSet<AppName>) -> Self {
+        let mut table = Self { unavailable, ..Self::default() };
         let mut apps: Vec<_> = apps.into_iter().collect();
         apps.sort_by(|a, b| a.release.app.cmp(&b.release.app));
         for app in apps {
@@ -91,6 +93,12 @@ impl RouteTable {
 
     pub fn apps(&self) -> impl Iterator<Item = &Arc<AppRoute>> {
         self.apps.values()
+    }
+
+    /// True if the path names an app that is published, but not served here for now.
+    pub fn is_unavailable(&self, path: &str) -> bool {
+        !self.unavailable.is_empty()
+            && first_segment(path).parse().is_ok_and(|app: AppName| self.unavailable.contains(&app))
     }
 
     /// Finds the app for a request. `host` is without port.
@@ -108,9 +116,13 @@ impl RouteTable {
                 return self.apps.get(label).map(by_host);
             }
         }
-        let rest = path.strip_prefix('/')?;
-        let name = rest.split('/').next().unwrap_or(rest);
+        let name = first_segment(path);
         let app = self.apps.get(name)?.clone();
         Some(Route { app, prefix_len: 1 + name.len() })
     }
+}
+
+fn first_segment(path: &str) -> &str {
+    let rest = path.strip_prefix('/').unwrap_or_default();
+    rest.split('/').next().unwrap_or(rest)
 }

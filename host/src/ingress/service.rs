@@ -160,12 +160,23 @@ fn without_app(ingress: &Ingress, path: &str) -> Answer {
         response.headers_mut().insert(http::header::CONTENT_TYPE, plain);
         return Answer::Asset(response);
     }
+    if !ingress.lifecycle.is_loaded() || ingress.routes.load().is_unavailable(path) {
+        return Answer::Error(unavailable());
+    }
     let detail = if path.starts_with(USER_SERVICE_PREFIX) {
         "This version of the server has no user service yet."
     } else {
         "No app is published at this address."
     };
     Answer::Error(ErrorPage::new(StatusCode::NOT_FOUND, "app-not-found", "Not found", detail))
+}
+
+/// For a node that still loads its apps, and for an app whose release it cannot load.
+fn unavailable() -> ErrorPage {
+    let detail = "The app cannot be served here at the moment.";
+    let mut page = ErrorPage::new(StatusCode::SERVICE_UNAVAILABLE, "app-unavailable", "Not available", detail);
+    page.retry_after_s = Some(5);
+    page
 }
 
 async fn within_app(route: &Route, mut request: Request<Incoming>, https: bool, request_id: Arc<str>) -> Answer {

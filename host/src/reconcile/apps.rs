@@ -22,6 +22,9 @@ use crate::ingress::{AppMetrics, AppRoute, Ingress, LiveRelease, RouteTable};
 /// How often every app's generation is read again, announcements or not.
 const TIMER: Duration = Duration::from_secs(2);
 
+/// How long the timer leaves an active release alone that could not be loaded; an announcement does not wait.
+const RELOAD_PAUSE: Duration = Duration::from_secs(30);
+
 /// The apps that this node runs, and the task that keeps them right.
 #[derive(Clone)]
 pub struct Apps {
@@ -56,6 +59,8 @@ struct Local {
     reported: Option<Generation>,
     /// Nothing is left to do at this generation.
     settled: Option<Generation>,
+    /// The active release could not be loaded at this generation, and when that was tried.
+    not_loaded: Option<(Generation, Instant)>,
     metrics: Option<Arc<AppMetrics>>,
 }
 
@@ -77,18 +82,17 @@ impl Apps {
     pub async fn load_all(&self) -> Result<(), StoreError> {
         let desired = self.inner.store.desired().await?;
         let mut loads = tokio::task::JoinSet::new();
-        for Desired { active, .. } in desired {
+        for Desired { app, active, .. } in desired {
             let Some(release) = active else { continue };
             let preparer = self.inner.preparer.clone();
-            loads.spawn(async move { (preparer.load(&release).await, release) });
+            loads.spawn(async move { (preparer.load(&release).await, release, app.generation) });
         }
         while let Some(loaded) = loads.join_next().await {
             match loaded {
-                Ok((Ok(live), release)) => self.inner.remember(&release.app, live),
-                Ok((Err(error), release)) => tracing::error!(
-                    app.name = %release.app, release.number = %release.number,
-                    "the active release cannot be loaded: {error}"
-                ),
+                Ok((Ok(live), release, _)) => self.inner.remember(&release.app, live),
+                Ok((Err(error), release, generation)) => {
+                    self.inner.remember_failure(&release, generation, &error);
+                }
                 Err(error) => tracing::error!("loading a release was interrupted: {error}"),
             }
         }
@@ -119,8 +123,8 @@ impl Apps {
 
     async fn look_at_all(&self) -> Result<(), StoreError> {
         for (app, generation) in self.inner.store.generations().await? {
-            let settled = self.inner.state().apps.get(&app).and_then(|local| local.settled);
-            if settled != Some(generation) {
+            let is_due = self.inner.state().apps.get(&app).is_none_or(|local| local.is_due(generation));
+            if is_due {
                 self.look_at(app);
             }
         }
@@ -151,6 +155,18 @@ impl Apps {
     }
 }
 
+impl Local {
+    fn is_unavailable(&self) -> bool {
+        self.serving.is_none() && self.not_loaded.is_some()
+    }
+
+    /// Whether the timer should have a look at the app.
+    fn is_due(&self, generation: Generation) -> bool {
+        let paused = |(at, since): (Generation, Instant)| at == generation && since.elapsed() < RELOAD_PAUSE;
+        self.settled != Some(generation) && !self.not_loaded.is_some_and(paused)
+    }
+}
+
 impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -167,9 +183,12 @@ impl Inner {
                 return Ok(());
             }
             let generation = desired.app.generation;
-            self.serve_active(app, desired.active.as_ref(), generation).await?;
+            let serves = self.serve_active(app, desired.active.as_ref(), generation).await?;
             let Some(candidate) = desired.candidate else {
-                self.state().apps.entry(app.clone()).or_default().settled = Some(generation);
+                // What could not be loaded may be later: storage comes back, or someone publishes it again.
+                if serves {
+                    self.state().apps.entry(app.clone()).or_default().settled = Some(generation);
+                }
                 return Ok(());
             };
             self.prepare_candidate(&candidate, generation).await?;
@@ -184,16 +203,17 @@ impl Inner {
         }
     }
 
-    /// Makes the active release serve, if another one does.
+    /// Makes the active release serve, if another one does. False when it cannot be loaded.
     async fn serve_active(
         &self,
         app: &AppName,
         active: Option<&Release>,
         generation: Generation,
-    ) -> Result<(), StoreError> {
-        let (serving, prepared) = {
+    ) -> Result<bool, StoreError> {
+        let (serving, shown, prepared) = {
             let mut state = self.state();
             let local = state.apps.entry(app.clone()).or_default();
+            let shown = local.serving.is_some() || local.not_loaded.is_some();
             let serving = local.serving.as_ref().map(|route| route.release.number);
             let prepared = match (active, local.candidate.take()) {
                 (Some(release), Some((_, live))) if live.number == release.number => Some(live),
@@ -203,18 +223,21 @@ impl Inner {
                     None
                 }
             };
-            (serving, prepared)
+            (serving, shown, prepared)
         };
         let Some(release) = active else {
-            if serving.is_some() {
-                self.state().apps.entry(app.clone()).or_default().serving = None;
+            if shown {
+                let mut state = self.state();
+                let local = state.apps.entry(app.clone()).or_default();
+                (local.serving, local.not_loaded) = (None, None);
+                drop(state);
                 self.publish_routes();
                 tracing::info!(app.name = %app, "app withdrawn");
             }
-            return Ok(());
+            return Ok(true);
         };
         if serving == Some(release.number) {
-            return Ok(());
+            return Ok(true);
         }
         let began = Instant::now();
         let live = match prepared {
@@ -222,11 +245,9 @@ impl Inner {
             None => match self.preparer.load(release).await {
                 Ok(live) => live,
                 Err(error) => {
-                    tracing::error!(
-                        app.name = %app, release.number = %release.number,
-                        "the active release cannot be loaded; what served before goes on serving: {error}"
-                    );
-                    return Ok(());
+                    self.remember_failure(release, generation, &error);
+                    self.publish_routes();
+                    return Ok(false);
                 }
             },
         };
@@ -236,7 +257,7 @@ impl Inner {
         let receipt = self.receipt(app, release.number, ReceiptState::Active, None, began);
         self.store.put_receipt(&receipt, generation).await?;
         self.announcements.announce(Topic::App(app.clone()));
-        Ok(())
+        Ok(true)
     }
 
     /// Prepares the candidate and reports, once for each rollout.
@@ -288,12 +309,25 @@ impl Inner {
         let local = state.apps.entry(app.clone()).or_default();
         let metrics = local.metrics.get_or_insert_with(|| Arc::new(AppMetrics::new(app))).clone();
         local.serving = Some(Arc::new(AppRoute::new(live, metrics)));
+        local.not_loaded = None;
+    }
+
+    /// Notes that the active release cannot be loaded; what served before goes on serving.
+    fn remember_failure(&self, release: &Release, generation: Generation, error: &NotPrepared) {
+        tracing::error!(
+            app.name = %release.app, release.number = %release.number,
+            "the active release cannot be loaded: {error}"
+        );
+        let mut state = self.state();
+        state.apps.entry(release.app.clone()).or_default().not_loaded = Some((generation, Instant::now()));
     }
 
     /// Swaps the route table: requests that come from now on see the new state, whole.
     fn publish_routes(&self) {
         let state = self.state();
-        let table = RouteTable::of(state.apps.values().filter_map(|local| local.serving.clone()));
+        let unavailable =
+            state.apps.iter().filter(|(_, local)| local.is_unavailable()).map(|(app, _)| app.clone()).collect();
+        let table = RouteTable::of(state.apps.values().filter_map(|local| local.serving.clone()), unavailable);
         self.ingress.routes.store(Arc::new(table));
     }
 }
