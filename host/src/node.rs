@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
 use typecase_model::NodeId;
@@ -39,6 +39,8 @@ const DURATION_BUCKETS: [f64; 12] =
 /// Runs a node until it is told to stop; returns when everything in flight has ended.
 pub fn run(config: Config) -> anyhow::Result<()> {
     raise_open_files();
+    // Huge pages would give each app megabytes of memory for the kilobytes that it needs.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let control_runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
         .thread_name("control")
@@ -90,14 +92,10 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("listening on {} (node.admin, or --admin)", config.node.admin))?;
     let admin_address = admin_listener.local_addr()?;
-    let access_log = AccessLogWriter::start(&config.log, &data.join("log")).context("opening the access log")?;
+    let access_log =
+        AccessLogWriter::start(&config.log, &data.join("log")).context("opening the access log")?;
     let lifecycle = Arc::new(Lifecycle::default());
-    let ingress = Arc::new(Ingress::new(
-        &config.ingress,
-        limits,
-        &access_log,
-        lifecycle.clone(),
-    ));
+    let ingress = Arc::new(Ingress::new(&config.ingress, limits, &access_log, lifecycle.clone()));
     let shards = match config.ingress.shards {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count as usize,
@@ -107,7 +105,8 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
 
     // The control plane's use cases.
     let password = config.setup.admin_password.as_ref().map(|password| password.expose());
-    let identity = Identity::start(store.clone(), data, password).await.context("starting the identity service")?;
+    let identity =
+        Identity::start(store.clone(), data, password).await.context("starting the identity service")?;
     let control = Control::new(ControlParts {
         store: store.clone(),
         announcements: announcements.clone(),
@@ -131,16 +130,18 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     tokio::spawn(admin::serve(admin_listener, router));
 
     // Reconcile: register, load what is active, then follow the database.
-    let registration =
-        Registration { id: node_id.clone(), name: config.node.name.clone(), admin: config.node.advertise.clone() };
+    let registration = Registration {
+        id: node_id.clone(),
+        name: config.node.name.clone(),
+        admin: config.node.advertise.clone(),
+    };
     registration.register(&store).await.context("registering the node")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(reconcile::heartbeat_forever(store.clone(), registration));
     let local = LocalReleases::open(data.join("cache/bundles")).context("opening the local cache")?;
     let preparer =
         Preparer::new(store.clone(), runtime.clone(), local.clone(), limits.policy, shards.handles.clone());
-    let apps =
-        Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());
+    let apps = Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());
     apps.load_all().await.context("reading what should run")?;
     lifecycle.set_loaded();
     tasks.spawn(apps.run());

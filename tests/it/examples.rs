@@ -5,7 +5,12 @@ use typecase_harness::{TestNode, guests};
 
 #[tokio::test]
 async fn every_example_is_published_and_answers() {
-    let node = TestNode::start().await;
+    // The JavaScript engine is large, and this build's compiler is slow.
+    let node = TestNode::builder()
+        .config("limits", "compile_timeout_ms", 200_000)
+        .config("limits", "rollout_timeout_ms", 220_000)
+        .start()
+        .await;
     for (example, path, answer) in [
         ("hello", "/", "Hello, world!\n"),
         ("hello-p3", "/", "Hello, world!\n"),

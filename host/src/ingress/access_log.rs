@@ -188,7 +188,9 @@ impl AccessLogWriter {
         let sender = Arc::new(Sender { batches, dropped: AtomicU64::new(0) });
         let weak = Arc::downgrade(&sender);
         let thread = std::thread::Builder::new().name("access-log".into()).spawn(move || {
-            write_all(output, &receiver, || weak.upgrade().map_or(0, |s| s.dropped.swap(0, Ordering::Relaxed)));
+            write_all(output, &receiver, || {
+                weak.upgrade().map_or(0, |s| s.dropped.swap(0, Ordering::Relaxed))
+            });
         })?;
         Ok(Self { log: AccessLog(Some(sender)), thread: Some(thread) })
     }
@@ -230,7 +232,10 @@ fn write_all(mut output: Output, batches: &Receiver<Vec<u8>>, dropped: impl Fn()
         };
         let lost = dropped();
         if lost > 0 {
-            tracing::warn!(batches = lost, "access log lines were dropped: the log is slower than the traffic");
+            tracing::warn!(
+                batches = lost,
+                "access log lines were dropped: the log is slower than the traffic"
+            );
         }
         match output.write(&batch) {
             Ok(()) => failing = false,
@@ -251,7 +256,9 @@ impl Output {
             Self::File { file, path, bytes, bytes_max, files } => {
                 if *bytes + batch.len() as u64 > *bytes_max && *bytes > 0 {
                     for number in (1..*files).rev() {
-                        let older = |n: u32| if n == 0 { path.clone() } else { path.with_extension(format!("log.{n}")) };
+                        let older = |n: u32| {
+                            if n == 0 { path.clone() } else { path.with_extension(format!("log.{n}")) }
+                        };
                         let _ = std::fs::rename(older(number - 1), older(number));
                     }
                     *file = OpenOptions::new().create(true).write(true).truncate(true).open(&*path)?;

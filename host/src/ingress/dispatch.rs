@@ -31,10 +31,20 @@ pub struct AppPath<'a> {
 }
 
 /// Tries the assets; none if the component has to answer.
-pub fn asset(release: &LiveRelease, method: &Method, at: &AppPath<'_>, headers: &HeaderMap) -> Option<Answer> {
+pub fn asset(
+    release: &LiveRelease,
+    method: &Method,
+    at: &AppPath<'_>,
+    headers: &HeaderMap,
+) -> Option<Answer> {
     let assets = release.assets.as_ref()?;
-    let request =
-        AssetRequest { method, path: at.path, query: at.query, headers, fallback: release.fallback.as_deref() };
+    let request = AssetRequest {
+        method,
+        path: at.path,
+        query: at.query,
+        headers,
+        fallback: release.fallback.as_deref(),
+    };
     if let Some(response) = respond(assets, &request) {
         return Some(Answer::Asset(response));
     }
@@ -88,7 +98,8 @@ fn limit_body(request: Request<Incoming>, body_mb: u32) -> Result<Limited, Error
     }
     let waits_for_continue = parts.headers.contains_key(EXPECT);
     let (body, fate) = RequestBody::limited(body, max_bytes, waits_for_continue);
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced =
+        parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(body_too_large(body_mb));
     }
@@ -141,4 +152,3 @@ pub async fn check_health(release: &LiveRelease) -> Result<(), HealthError> {
         Ok(Ok(_)) => Ok(()),
     }
 }
-

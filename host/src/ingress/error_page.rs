@@ -104,7 +104,8 @@ impl ErrorPage {
     }
 
     fn html(&self, request_id: &str) -> String {
-        let (status, title, detail, code) = (self.status.as_u16(), self.title, escape(&self.detail), self.code);
+        let (status, title, detail, code) =
+            (self.status.as_u16(), self.title, escape(&self.detail), self.code);
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

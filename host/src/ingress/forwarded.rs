@@ -47,8 +47,8 @@ impl Forwarding {
 
     pub fn peer(&self, address: SocketAddr) -> Peer {
         let ip = address.ip().to_canonical();
-        let text = HeaderValue::from_str(&ip.to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let text =
+            HeaderValue::from_str(&ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         Peer { ip, text, trusted: self.trusts(ip) }
     }
 
@@ -141,14 +141,17 @@ mod tests {
 
     #[test]
     fn an_untrusted_peer_cannot_choose_its_address() {
-        let (client, headers) = applied("192.0.2.7", &[
-            ("x-forwarded-for", "1.2.3.4"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "evil.example"),
-            ("x-forwarded-port", "443"),
-            ("forwarded", "for=1.2.3.4"),
-            ("x-forwarded-prefix", "/admin"),
-        ]);
+        let (client, headers) = applied(
+            "192.0.2.7",
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "evil.example"),
+                ("x-forwarded-port", "443"),
+                ("forwarded", "for=1.2.3.4"),
+                ("x-forwarded-prefix", "/admin"),
+            ],
+        );
         assert_eq!(client.ip.to_string(), "192.0.2.7");
         assert!(!client.https);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
@@ -161,11 +164,14 @@ mod tests {
 
     #[test]
     fn behind_a_trusted_proxy_the_last_foreign_hop_is_the_client() {
-        let (client, headers) = applied("10.0.0.1", &[
-            ("x-forwarded-for", "6.6.6.6, 198.51.100.9, 10.9.9.9"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "shop.example"),
-        ]);
+        let (client, headers) = applied(
+            "10.0.0.1",
+            &[
+                ("x-forwarded-for", "6.6.6.6, 198.51.100.9, 10.9.9.9"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "shop.example"),
+            ],
+        );
         assert_eq!(client.ip.to_string(), "198.51.100.9");
         assert!(client.https);
         assert_eq!(headers["x-forwarded-for"], "6.6.6.6, 198.51.100.9, 10.9.9.9, 10.0.0.1");

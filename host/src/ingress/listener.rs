@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
-use super::connection::{self, Watches};
 use super::Ingress;
+use super::connection::{self, Watches};
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: i32 = 4096;
@@ -106,7 +106,13 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
             accepting.set(accept(&ingress, &listener));
             match accepted {
                 Ok((stream, address, permit)) => {
-                    connections.spawn(connection::serve(ingress.clone(), watches.clone(), stream, address, permit));
+                    connections.spawn(connection::serve(
+                        ingress.clone(),
+                        watches.clone(),
+                        stream,
+                        address,
+                        permit,
+                    ));
                 }
                 Err(error) => {
                     tracing::warn!("accepting a connection failed: {error}");

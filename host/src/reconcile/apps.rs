@@ -10,9 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use typecase_cluster::Announcements;
-use typecase_model::{
-    AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic,
-};
+use typecase_model::{AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic};
 use typecase_store::{Desired, Store, StoreError};
 
 use super::prepare::{NotPrepared, Preparer};
@@ -325,9 +323,14 @@ impl Inner {
     /// Swaps the route table: requests that come from now on see the new state, whole.
     fn publish_routes(&self) {
         let state = self.state();
-        let unavailable =
-            state.apps.iter().filter(|(_, local)| local.is_unavailable()).map(|(app, _)| app.clone()).collect();
-        let table = RouteTable::of(state.apps.values().filter_map(|local| local.serving.clone()), unavailable);
+        let unavailable = state
+            .apps
+            .iter()
+            .filter(|(_, local)| local.is_unavailable())
+            .map(|(app, _)| app.clone())
+            .collect();
+        let table =
+            RouteTable::of(state.apps.values().filter_map(|local| local.serving.clone()), unavailable);
         self.ingress.routes.store(Arc::new(table));
     }
 }

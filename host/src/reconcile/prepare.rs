@@ -115,7 +115,11 @@ impl Preparer {
         blocking(move || inner.local.unpack(digest, &bundle)).await?.map_err(NotPrepared::Unpack)
     }
 
-    async fn assemble(&self, release: &Release, mut unpacked: Unpacked) -> Result<Arc<LiveRelease>, NotPrepared> {
+    async fn assemble(
+        &self,
+        release: &Release,
+        mut unpacked: Unpacked,
+    ) -> Result<Arc<LiveRelease>, NotPrepared> {
         let limits = release
             .manifest
             .resolve_limits(&self.inner.policy)

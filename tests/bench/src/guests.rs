@@ -68,7 +68,8 @@ fn built(path: &Path) -> Result<PathBuf> {
     if !path.is_file() {
         bail!("{} is not built: run `cargo xtask guests`", path.display());
     }
-    Ok(path.to_path_buf())
+    // Manifests reach into the build folder with `..`, which nobody wants to read in a command.
+    Ok(path.canonicalize()?)
 }
 
 #[cfg(test)]

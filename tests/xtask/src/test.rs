@@ -23,9 +23,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
     step("checking the lints");
     run_command(cargo(&root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
 
-    // The integration tests start the real program, which testing alone does not build.
-    step("building the server");
-    run_command(cargo(&root).args(["build", "--package", "typecase"]))?;
+    // The integration tests start the real program, which testing alone does not build. Everything at once,
+    // because a package built alone gets its dependencies with fewer features, and all of them twice.
+    step("building the server and the tests");
+    run_command(cargo(&root).args(["build", "--workspace", "--all-targets"]))?;
 
     // The runner's summary is the last thing on the screen: nothing is printed after it.
     if succeeds(cargo(&root).args(["nextest", "--version"])) {

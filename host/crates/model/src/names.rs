@@ -11,16 +11,8 @@ use sha2::{Digest as _, Sha256};
 pub const APP_NAME_CHARS_MAX: usize = 63;
 
 /// Names that would shadow the server's own paths and hosts on the app port.
-pub const APP_NAMES_RESERVED: [&str; 8] = [
-    "api",
-    "console",
-    "livez",
-    "metrics",
-    "readyz",
-    "typecase",
-    "userservice",
-    "well-known",
-];
+pub const APP_NAMES_RESERVED: [&str; 8] =
+    ["api", "console", "livez", "metrics", "readyz", "typecase", "userservice", "well-known"];
 
 /// Why a text is not the identifier it should be; the message says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,9 +50,7 @@ impl FromStr for AppName {
         let well_formed = (1..=APP_NAME_CHARS_MAX).contains(&bytes.len())
             && bytes[0].is_ascii_lowercase()
             && !text.ends_with('-')
-            && bytes
-                .iter()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+            && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
         if APP_NAMES_RESERVED.contains(&text.to_ascii_lowercase().as_str()) {
             return Err(NameError::Reserved(shorten(text)));
         }

@@ -32,8 +32,6 @@ impl Role {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Viewer, Self::Publisher, Self::Admin]
-            .into_iter()
-            .find(|role| role.as_str() == text)
+        [Self::Viewer, Self::Publisher, Self::Admin].into_iter().find(|role| role.as_str() == text)
     }
 }

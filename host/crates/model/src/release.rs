@@ -107,8 +107,6 @@ impl ReceiptState {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Prepared, Self::Failed, Self::Active]
-            .into_iter()
-            .find(|state| state.as_str() == text)
+        [Self::Prepared, Self::Failed, Self::Active].into_iter().find(|state| state.as_str() == text)
     }
 }

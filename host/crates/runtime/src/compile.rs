@@ -103,9 +103,7 @@ impl Compiler {
             Ok((Err(error), _)) => Err(CompileError::Start(error)),
             Ok((Ok(status), _)) if status.success() => Ok(()),
             Ok((Ok(status), text)) if status.code() == Some(1) => Err(CompileError::Refused(text)),
-            Ok((Ok(status), _)) => {
-                Err(CompileError::Stopped(status.to_string(), self.policy.memory_mb))
-            }
+            Ok((Ok(status), _)) => Err(CompileError::Stopped(status.to_string(), self.policy.memory_mb)),
         }
     }
 }

@@ -234,12 +234,9 @@ impl Runtime {
     ) -> Result<Component, PrepareError> {
         let link_error = |error: wasmtime::Error| PrepareError::Link(format!("{error:#}"));
         let serving = self.serving(generation);
-        let pre: InstancePre<InstanceState> =
-            serving.linker.instantiate_pre(&code).map_err(link_error)?;
+        let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
         let proxy = match generation {
-            WasiGeneration::P2 => {
-                MadeProxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?)))
-            }
+            WasiGeneration::P2 => MadeProxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?))),
             WasiGeneration::P3 => MadeProxy::P3(ServicePre::new(pre).map_err(link_error)?),
         };
         Ok(Component(Arc::new_cyclic(|inner| Inner {
@@ -311,9 +308,7 @@ impl Component {
         let result = match inner.admission.admit().await {
             Err(refused) => Err(refused),
             Ok(permit) => match &inner.proxy {
-                Proxy::P2(p2) => {
-                    P2::call(inner, p2, request, https, request_id.clone(), permit).await
-                }
+                Proxy::P2(p2) => P2::call(inner, p2, request, https, request_id.clone(), permit).await,
                 Proxy::P3(p3) => p3.call(inner, request, https, request_id.clone(), permit).await,
             },
         };

@@ -216,11 +216,8 @@ fn refuse_unknown(imports: &[String], generation: WasiGeneration) -> Result<(), 
 /// What is offered of the same package, or else the packages that are.
 fn neighbours(interface: &str) -> String {
     let package = interface.split('/').next().unwrap_or_default();
-    let same: Vec<&str> = OFFERED_P2
-        .iter()
-        .filter(|offered| offered.split('/').next() == Some(package))
-        .copied()
-        .collect();
+    let same: Vec<&str> =
+        OFFERED_P2.iter().filter(|offered| offered.split('/').next() == Some(package)).copied().collect();
     if same.is_empty() {
         "wasi:cli, wasi:clocks, wasi:filesystem, wasi:http, wasi:io, wasi:random and wasi:sockets (0.2.x and 0.3.x)".to_owned()
     } else {

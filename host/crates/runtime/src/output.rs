@@ -31,18 +31,8 @@ struct Lines {
 }
 
 impl GuestOutput {
-    pub(crate) fn new(
-        labels: Arc<ComponentLabels>,
-        request_id: Arc<str>,
-        stream: &'static str,
-    ) -> Self {
-        Self(Arc::new(Mutex::new(Lines {
-            labels,
-            request_id,
-            stream,
-            line: Vec::new(),
-            written_bytes: 0,
-        })))
+    pub(crate) fn new(labels: Arc<ComponentLabels>, request_id: Arc<str>, stream: &'static str) -> Self {
+        Self(Arc::new(Mutex::new(Lines { labels, request_id, stream, line: Vec::new(), written_bytes: 0 })))
     }
 
     /// The lines and the budget of the next request of a reused instance.
@@ -149,11 +139,7 @@ impl Pollable for GuestOutput {
 }
 
 impl AsyncWrite for GuestOutput {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.append(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

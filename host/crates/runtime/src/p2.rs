@@ -173,10 +173,7 @@ fn body(
 }
 
 /// Lets the clock run whenever the guest does, and only then.
-async fn metered(
-    run: impl Future<Output = Result<(), CallError>>,
-    cpu: CpuMeter,
-) -> Result<(), CallError> {
+async fn metered(run: impl Future<Output = Result<(), CallError>>, cpu: CpuMeter) -> Result<(), CallError> {
     let mut run = pin!(run);
     poll_fn(|cx| {
         cpu.resume();
@@ -223,14 +220,10 @@ async fn run(
     let request = http
         .new_incoming_request(scheme, request)
         .map_err(|error| CallError::new(CallErrorKind::BadRequest, error))?;
-    let outparam = http
-        .new_response_outparam(sender)
-        .map_err(|error| CallError::new(CallErrorKind::Host, error))?;
-    let result = instance
-        .proxy
-        .wasi_http_incoming_handler()
-        .call_handle(&mut *store, request, outparam)
-        .await;
+    let outparam =
+        http.new_response_outparam(sender).map_err(|error| CallError::new(CallErrorKind::Host, error))?;
+    let result =
+        instance.proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await;
     if let Err(error) = result {
         return Err(CallError::from_wasm(&error, store.data().memory.refused));
     }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -42,8 +43,21 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 /// A trap reaches the request a moment before the instance's end does, which knows more.
 const END_WAIT: Duration = Duration::from_secs(1);
 
+/// An instance stays on the thread of its first request, and so do the requests that share it: waking
+/// another thread costs more than a hello. Threads beyond this number share.
+const HANDLERS: usize = 16;
+
 pub(crate) struct P3 {
-    handler: ProxyHandler<Handler>,
+    handlers: [ProxyHandler<Handler>; HANDLERS],
+}
+
+/// Numbers the threads that serve, from 0.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    NUMBER.with(|number| *number)
 }
 
 /// How an instance ended; for a failure, why.
@@ -51,7 +65,8 @@ type End = Result<(), CallError>;
 
 impl P3 {
     pub(crate) fn new(component: Weak<Inner>, pre: ServicePre<InstanceState>) -> Self {
-        Self { handler: ProxyHandler::new(Handler { component, pre }) }
+        let handler = |_| ProxyHandler::new(Handler { component: component.clone(), pre: pre.clone() });
+        Self { handlers: std::array::from_fn(handler) }
     }
 
     pub(crate) async fn call(
@@ -67,8 +82,9 @@ impl P3 {
         // A fresh instance has the permit until it is gone; a reused one lives on without its requests.
         let (of_instance, of_request) =
             if component.limits.reuse <= 1 { (Some(permit), None) } else { (None, Some(permit)) };
-        let data = RequestData { request_id: request_id.clone(), permit: Mutex::new(of_instance), end: sender };
-        match self.handler.handle(data, request).await {
+        let data =
+            RequestData { request_id: request_id.clone(), permit: Mutex::new(of_instance), end: sender };
+        match self.handlers[thread_number() % HANDLERS].handle(data, request).await {
             Ok(response) => {
                 let (parts, frames) = response.into_parts();
                 let guest: GuestRun = Box::pin(async move {
@@ -127,7 +143,8 @@ fn with_authority(
     parts.scheme = Some(if https { Scheme::HTTPS } else { Scheme::HTTP });
     // A URI with a scheme has a path.
     parts.path_and_query.get_or_insert(PathAndQuery::from_static("/"));
-    *request.uri_mut() = http::Uri::from_parts(parts).map_err(|_| bad("the request's address is malformed"))?;
+    *request.uri_mut() =
+        http::Uri::from_parts(parts).map_err(|_| bad("the request's address is malformed"))?;
     Ok(request)
 }
 
@@ -148,13 +165,9 @@ impl HandlerState for Handler {
     type WorkerExpiration = Expiration;
     type WorkerState = Worker;
 
-    async fn instantiate(
-        &self,
-    ) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
-        let component = self
-            .component
-            .upgrade()
-            .ok_or_else(|| wasmtime::format_err!("the release was dropped"))?;
+    async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
+        let component =
+            self.component.upgrade().ok_or_else(|| wasmtime::format_err!("the release was dropped"))?;
         let cpu = CpuMeter::new();
         let mut store = component.new_store(Arc::from(""), cpu.clone());
         let proxy = self.pre.instantiate_async(&mut store).await?;
@@ -288,7 +301,10 @@ impl WorkerState for Worker {
                 if expired { timed_out(&self.component) } else { CallError::from_wasm(&error, refused) };
             // The request reports it, if it has not just left.
             if let Err(Err(error)) = request.end.send(Err(error)) {
-                tracing::debug!(request.id = &*request.request_id, "an instance without a client ended: {error}");
+                tracing::debug!(
+                    request.id = &*request.request_id,
+                    "an instance without a client ended: {error}"
+                );
             }
         }
     }

@@ -59,10 +59,7 @@ impl InstanceState {
         table.set_max_capacity(RESOURCES_MAX);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES_MAX);
-        let memory = MemoryLimiter {
-            left_bytes: u64::from(limits.memory_mb) * 1024 * 1024,
-            refused: false,
-        };
+        let memory = MemoryLimiter { left_bytes: u64::from(limits.memory_mb) * 1024 * 1024, refused: false };
         let state = Self {
             wasi: None,
             http,
@@ -87,10 +84,13 @@ impl InstanceState {
             }
             state.cpu.pause();
             let (cpu, turn) = (state.cpu.clone(), Turns::of_this_thread().next());
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(async move {
-                turn.await;
-                cpu.resume();
-            })))
+            Ok(UpdateDeadline::YieldCustom(
+                1,
+                Box::pin(async move {
+                    turn.await;
+                    cpu.resume();
+                }),
+            ))
         });
         store
     }
@@ -109,8 +109,7 @@ impl InstanceState {
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         let ctx = self.wasi.get_or_insert_with(|| {
-            let output =
-                |stream| GuestOutput::new(self.labels.clone(), self.request_id.clone(), stream);
+            let output = |stream| GuestOutput::new(self.labels.clone(), self.request_id.clone(), stream);
             let (stdout, stderr) = (output("stdout"), output("stderr"));
             self.outputs = vec![stdout.clone(), stderr.clone()];
             let mut builder = WasiCtx::builder();
@@ -150,12 +149,7 @@ impl ResourceLimiter for MemoryLimiter {
         Ok(true)
     }
 
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         Ok(desired <= TABLE_ELEMENTS_MAX)
     }
 

@@ -116,10 +116,8 @@ fn count() -> u64 {
 
 fn describe(request: &Request) -> String {
     let headers = request.get_headers().copy_all();
-    let headers: Vec<_> = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value)))
-        .collect();
+    let headers: Vec<_> =
+        headers.iter().map(|(name, value)| format!("{name}: {}", String::from_utf8_lossy(value))).collect();
     format!(
         "{:?} {:?} {:?} {:?}\n{}\n",
         request.get_method(),
