@@ -15,6 +15,7 @@ mod listener;
 mod metrics;
 mod routes;
 mod service;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod ingress;
 mod lifecycle;
+mod log_writer;
 mod node;
 mod reconcile;
 

@@ -1,8 +1,11 @@
 //! Guests that do harm: what their clients are told, and that nobody else notices.
 
+use std::process::Stdio;
+
 use http::Method;
 use tokio::task::JoinSet;
-use typecase_harness::client::{Connection, get};
+use typecase_harness::client::{Connection, get, send_once};
+use typecase_harness::command::typecase;
 use typecase_harness::{TestNode, eventually, guests};
 
 use crate::bystander::{self, Bystander};
@@ -213,4 +216,33 @@ async fn guests_that_cannot_serve_are_refused_and_the_active_release_stays() {
     }
     node.send(Method::POST, "/hello/", "body").await.expect(200);
     bystander.went_on().await;
+}
+
+/// As when a terminal is paused, or the collector of the logs hangs.
+#[tokio::test]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let mut node = TestNode::start().await;
+    offender::publish(&node, "hostile", LIMITS).await;
+    bystander::publish(&node).await;
+    node.terminate().await;
+
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (apps, admin) = (free(), free());
+    let mut command = typecase();
+    command.arg("node").arg("--data").arg(node.data());
+    command.args(["--listen", &apps.to_string(), "--admin", &admin.to_string()]);
+    let mut unread = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let ask = async |address, path: &str| send_once(address, get(address, path)).await;
+    eventually("a node that is ready", async || {
+        ask(admin, "/readyz").await.ok().filter(|answer| answer.status == 200)
+    })
+    .await;
+    // Each writes more than a pipe holds.
+    for _ in 0..3 {
+        ask(apps, "/hostile/stdout").await.unwrap().expect_problem(504, "cpu-limit");
+        ask(apps, "/bystander/").await.unwrap().expect(200);
+        ask(admin, "/livez").await.unwrap().expect(200);
+    }
+    unread.kill().unwrap();
+    unread.wait().unwrap();
 }

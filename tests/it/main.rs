@@ -15,6 +15,7 @@ mod drain;
 mod examples;
 mod guests;
 mod http;
+mod http2;
 mod limits;
 mod memory;
 mod observability;

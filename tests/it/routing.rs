@@ -174,12 +174,14 @@ async fn a_trusted_proxy_is_believed() {
 async fn a_withdrawn_app_is_gone_and_comes_back() {
     let node = TestNode::start().await;
     offender::publish(&node, "hostile", "").await;
+    assert_eq!(offender::metric(&node, "typecase_active_release", "hostile").await, Some(1.0));
     node.cli(["withdraw", "hostile"]).await.expect(0);
     typecase_harness::eventually("the app is gone", async || {
         (node.get("/hostile/ok").await.status == 404).then_some(())
     })
     .await;
     node.send(Method::POST, "/hostile/ok", "body").await.expect_problem(404, "app-not-found");
+    assert_eq!(offender::metric(&node, "typecase_active_release", "hostile").await, Some(0.0));
     node.cli(["rollback", "hostile", "--to", "1"]).await.expect(0);
     typecase_harness::eventually("the app is back", async || {
         (node.get("/hostile/ok").await.status == 200).then_some(())

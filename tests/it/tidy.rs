@@ -119,12 +119,13 @@ fn folders_use_only_lower_floors() {
     let allowed: BTreeMap<&str, &[&str]> = BTreeMap::from([
         ("config", &[][..]),
         ("lifecycle", &[]),
+        ("log_writer", &[]),
         ("ingress", &["config", "lifecycle"]),
         ("control", &[]),
         ("reconcile", &["control", "ingress"]),
         ("api", &["control"]),
         ("admin", &["ingress", "lifecycle"]),
-        ("cli", &["config", "node"]),
+        ("cli", &["config", "log_writer", "node"]),
         ("node", &["admin", "api", "config", "control", "ingress", "lifecycle", "reconcile"]),
         ("main", &["cli"]),
     ]);

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::GlobalArguments;
 use super::failure::Exit;
 use crate::config::{Config, LogConfig, LogFormat, Sources};
+use crate::log_writer::LogWriter;
 
 #[derive(Debug, Args)]
 pub struct NodeArguments {
@@ -32,16 +33,20 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
             return ExitCode::from(Exit::Usage as u8);
         }
     };
-    start_logging(&config.log);
+    let log = start_logging(&config.log);
     // One provider for the whole process, named before the first handshake.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match crate::node::run(config) {
+    let code = match crate::node::run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("the node ends: {error:#}");
             ExitCode::from(Exit::Failed as u8)
         }
+    };
+    if let Some(log) = log {
+        log.flush();
     }
+    code
 }
 
 fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {
@@ -59,10 +64,17 @@ fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {
 }
 
 /// Everything goes to stderr: stdout is for the access log, and for data.
-fn start_logging(log: &LogConfig) {
+fn start_logging(log: &LogConfig) -> Option<LogWriter> {
     // The level was checked with the configuration; this is only what the type asks for.
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let writer = match LogWriter::start() {
+        Ok(writer) => writer,
+        Err(error) => {
+            eprintln!("warning: no log is written: {error}");
+            return None;
+        }
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer.clone());
     let started = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
@@ -70,4 +82,5 @@ fn start_logging(log: &LogConfig) {
     if let Err(error) = started {
         eprintln!("warning: no log is written: {error}");
     }
+    Some(writer)
 }

@@ -126,9 +126,9 @@ impl Batch {
         text.escaped(line.method.as_str());
         text.bytes(b"\",\"http.path\":\"");
         text.escaped(line.path);
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "\",\"http.status\":{},\"response.bytes\":{},\"duration_ms\":{}.{:03}{}}}\n",
+            "\",\"http.status\":{},\"response.bytes\":{},\"duration_ms\":{}.{:03}{}}}",
             line.status,
             line.bytes,
             line.duration.as_millis(),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
 use typecase_runtime::{CallError, GuestBody};
 
@@ -15,6 +15,7 @@ use super::Ingress;
 use super::access_log::Line;
 use super::connection::Activity;
 use super::routes::AppRoute;
+use super::stream::Stream;
 
 /// The body of every response on the app port.
 pub struct IngressBody {
@@ -27,6 +28,7 @@ pub struct IngressBody {
 enum Content {
     Bytes(Option<Bytes>),
     Guest(GuestBody),
+    Stream(Arc<Stream>),
 }
 
 /// One request and what became of it; dropping it writes the access log and the metrics.
@@ -46,7 +48,7 @@ pub struct Exchange {
     /// The answer's last byte was handed over.
     pub complete: bool,
     /// Keeps the connection from being taken for an idle one.
-    pub _activity: Activity,
+    pub activity: Activity,
 }
 
 /// What is logged when the client left before there was an answer.
@@ -59,10 +61,18 @@ impl IngressBody {
         Self { content, broken: None, exchange }
     }
 
-    pub fn guest(body: GuestBody, mut exchange: Box<Exchange>) -> Self {
+    pub fn guest(body: GuestBody, version: Version, mut exchange: Box<Exchange>) -> Self {
         // hyper does not ask a body that says it is empty.
         exchange.complete |= body.is_end_stream();
-        Self { content: Content::Guest(body), broken: None, exchange }
+        let content = match body {
+            running @ GuestBody::Running(_) if version == Version::HTTP_2 => {
+                let stream = Stream::of(running);
+                exchange.activity.follow(&stream);
+                Content::Stream(stream)
+            }
+            body => Content::Guest(body),
+        };
+        Self { content, broken: None, exchange }
     }
 }
 
@@ -70,7 +80,10 @@ impl Body for IngressBody {
     type Data = Bytes;
     type Error = CallError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, CallError>>> {
         let this = self.get_mut();
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
@@ -78,6 +91,7 @@ impl Body for IngressBody {
         let poll = match &mut this.content {
             Content::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Guest(body) => Pin::new(body).poll_frame(cx),
+            Content::Stream(stream) => stream.poll_frame(cx),
         };
         let exchange = &mut this.exchange;
         match poll {
@@ -107,13 +121,17 @@ impl Body for IngressBody {
         match &self.content {
             Content::Bytes(bytes) => bytes.is_none(),
             Content::Guest(body) => body.is_end_stream(),
+            Content::Stream(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Bytes(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Content::Bytes(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
             Content::Guest(body) => body.size_hint(),
+            Content::Stream(_) => SizeHint::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,10 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
+use super::stream::Stream;
 use super::{Ingress, Timeouts, service};
 
-/// How long the kernel tries to get bytes to a client that does not take them.
+/// How long a client may take nothing of what it is sent.
 const SEND_STALL: Duration = Duration::from_secs(30);
 
 /// Header fields of one request; browsers send about twenty.
@@ -45,6 +46,8 @@ struct Watch {
     /// When the present state began, in milliseconds since `origin`.
     since_ms: AtomicU64,
     expired: Notify,
+    /// Answers of guests, over h2c.
+    streams: Mutex<Vec<Weak<Stream>>>,
 }
 
 /// A request in progress; the connection is not idle while one exists.
@@ -71,6 +74,21 @@ impl Watch {
         }
     }
 
+    fn streams(&self) -> MutexGuard<'_, Vec<Weak<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_stalled_streams(&self) {
+        if self.is_h2.load(Ordering::Relaxed) {
+            self.streams().retain(|stream| {
+                stream.upgrade().is_some_and(|stream| {
+                    stream.end_if_stalled(SEND_STALL);
+                    true
+                })
+            });
+        }
+    }
+
     fn is_expired(&self, timeouts: &Timeouts) -> bool {
         if self.in_flight.load(Ordering::Relaxed) > 0 || self.is_full.load(Ordering::Relaxed) {
             return false;
@@ -87,6 +105,13 @@ impl Activity {
         watch.in_flight.fetch_add(1, Ordering::Relaxed);
         watch.in_head.store(false, Ordering::Relaxed);
         Self(watch.clone())
+    }
+}
+
+impl Activity {
+    /// Has the sweep look after an answer, too.
+    pub fn follow(&self, stream: &Arc<Stream>) {
+        self.0.streams().push(Arc::downgrade(stream));
     }
 }
 
@@ -107,6 +132,7 @@ impl Watches {
             let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             watches.retain(|watch| match watch.upgrade() {
                 Some(watch) => {
+                    watch.end_stalled_streams();
                     if watch.is_expired(&ingress.timeouts) {
                         watch.expired.notify_one();
                     }
@@ -127,6 +153,7 @@ impl Watches {
             is_full: AtomicBool::new(false),
             since_ms: AtomicU64::new(0),
             expired: Notify::new(),
+            streams: Mutex::default(),
         });
         let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watches.push(Arc::downgrade(&watch));
@@ -216,7 +243,11 @@ struct WatchedIo {
 }
 
 impl Read for WatchedIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if poll.is_ready()
             && self.watch.in_flight.load(Ordering::Relaxed) == 0

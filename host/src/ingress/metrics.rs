@@ -1,5 +1,6 @@
 //! Counters of app traffic, held as handles so that a request costs a few atomic additions.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
@@ -41,18 +42,30 @@ impl AppMetrics {
     }
 }
 
+/// Apps whose gauges were shown last: one that was withdrawn goes back to zero.
+static SHOWN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Reads the gauges that are only worth their cost when someone asks.
 pub fn observe_load(ingress: &Ingress) {
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    for name in std::mem::take(&mut *shown) {
+        show(name, 0, 0, 0, 0);
+    }
     for app in ingress.routes.load().apps() {
         let Some(component) = &app.release.component else {
             continue;
         };
         let name = app.release.app.as_str().to_owned();
         let (running, waiting) = component.load();
-        gauge!("typecase_instances_live", "app" => name.clone()).set(running);
-        gauge!("typecase_queue_length", "app" => name.clone()).set(waiting);
-        gauge!("typecase_active_release", "app" => name.clone()).set(app.release.number.0);
-        // A gauge, because it starts anew with each release.
-        gauge!("typecase_release_guest_failures", "app" => name).set(component.failures() as f64);
+        show(name.clone(), running, waiting, app.release.number.0, component.failures());
+        shown.push(name);
     }
+}
+
+fn show(app: String, running: u32, waiting: u32, release: u32, failures: u64) {
+    gauge!("typecase_instances_live", "app" => app.clone()).set(running);
+    gauge!("typecase_queue_length", "app" => app.clone()).set(waiting);
+    gauge!("typecase_active_release", "app" => app.clone()).set(release);
+    // A gauge, because it starts anew with each release.
+    gauge!("typecase_release_guest_failures", "app" => app).set(failures as f64);
 }

@@ -52,7 +52,7 @@ pub async fn handle(
         sent_bytes: 0,
         announced_bytes: None,
         complete: false,
-        _activity: activity,
+        activity,
     });
     let version = request.version();
 
@@ -68,7 +68,7 @@ pub async fn handle(
         Some(route) => within_app(route, request, client.https, request_id.clone()).await,
     };
     let mut response = match answer {
-        Answer::Asset(response) => response.map(|bytes| Content::Bytes(bytes)),
+        Answer::Asset(response) => response.map(Content::Bytes),
         Answer::Guest(response) => response.map(Content::Guest),
         Answer::Error(page) => {
             let mut headers = http::HeaderMap::new();
@@ -88,7 +88,7 @@ pub async fn handle(
         || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     response.map(|content| match content {
         Content::Bytes(bytes) => IngressBody::bytes(bytes, exchange),
-        Content::Guest(body) => IngressBody::guest(body, exchange),
+        Content::Guest(body) => IngressBody::guest(body, version, exchange),
     })
 }
 
@@ -120,7 +120,12 @@ fn find_route(ingress: &Ingress, request: &Request<Incoming>) -> Option<Route> {
 fn refused(request: &Request<Incoming>) -> Option<ErrorPage> {
     if request.method() == Method::CONNECT {
         let detail = "This server is no proxy.";
-        return Some(ErrorPage::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Not allowed", detail));
+        return Some(ErrorPage::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Not allowed",
+            detail,
+        ));
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let is_fine = match (hosts.next(), hosts.next()) {
@@ -153,7 +158,11 @@ fn host_without_port(host: &str) -> &str {
 fn without_app(ingress: &Ingress, path: &str) -> Answer {
     if path == HEALTH_PATH {
         let ready = ingress.lifecycle.is_ready();
-        let (status, text) = if ready { (StatusCode::OK, "ready\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") };
+        let (status, text) = if ready {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        };
         let mut response = Response::new(Bytes::from_static(text.as_bytes()));
         *response.status_mut() = status;
         let plain = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -174,12 +183,18 @@ fn without_app(ingress: &Ingress, path: &str) -> Answer {
 /// For a node that still loads its apps, and for an app whose release it cannot load.
 fn unavailable() -> ErrorPage {
     let detail = "The app cannot be served here at the moment.";
-    let mut page = ErrorPage::new(StatusCode::SERVICE_UNAVAILABLE, "app-unavailable", "Not available", detail);
+    let mut page =
+        ErrorPage::new(StatusCode::SERVICE_UNAVAILABLE, "app-unavailable", "Not available", detail);
     page.retry_after_s = Some(5);
     page
 }
 
-async fn within_app(route: &Route, mut request: Request<Incoming>, https: bool, request_id: Arc<str>) -> Answer {
+async fn within_app(
+    route: &Route,
+    mut request: Request<Incoming>,
+    https: bool,
+    request_id: Arc<str>,
+) -> Answer {
     let release = &route.app.release;
     if release.assets.is_some() && route.lacks_slash(request.uri().path()) && is_read(request.method()) {
         return redirect_to_slash(request.uri());
@@ -218,7 +233,8 @@ fn strip_prefix(route: &Route, uri: &mut Uri) -> Result<(), ErrorPage> {
         None => PathAndQuery::try_from(path),
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
     };
-    let bad = || ErrorPage::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "The path is malformed.");
+    let bad =
+        || ErrorPage::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", "The path is malformed.");
     let mut parts = std::mem::take(uri).into_parts();
     parts.path_and_query = Some(stripped.map_err(|_| bad())?);
     *uri = Uri::from_parts(parts).map_err(|_| bad())?;

@@ -3,6 +3,7 @@
 //! A folder per bundle digest. It is filled under another name and then renamed, so a folder that has its
 //! right name is complete.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,9 +71,10 @@ impl LocalReleases {
     pub fn open(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "unpacking" || extension == "bundle") {
-                remove(&path);
+            let entry = entry?;
+            // Only a complete copy has a digest for its whole name.
+            if digest_of(&entry.file_name()).is_none() {
+                remove(&entry.path());
             }
         }
         Ok(Self { folder })
@@ -123,8 +125,7 @@ impl LocalReleases {
             let entry = entry?;
             let modified = entry.metadata()?.modified()?;
             let old = SystemTime::now().duration_since(modified).is_ok_and(|since| since > age);
-            let name = entry.file_name();
-            if let Some(Ok(digest)) = name.to_str().map(|hex| format!("sha256:{hex}").parse::<Digest>())
+            if let Some(digest) = digest_of(&entry.file_name())
                 && old
             {
                 found.push((digest, self.get(digest).and_then(|unpacked| unpacked.meta.component)));
@@ -154,6 +155,11 @@ fn write_meta(path: &Path, meta: &Meta) -> io::Result<()> {
     let file = File::create(path)?;
     serde_json::to_writer(&file, meta)?;
     file.sync_all()
+}
+
+/// The bundle whose copy has this name.
+fn digest_of(name: &OsStr) -> Option<Digest> {
+    format!("sha256:{}", name.to_str()?).parse().ok()
 }
 
 /// Removes a file or folder that may not be there.

@@ -63,16 +63,9 @@ impl P2 {
     ) -> Result<http::Response<GuestBody>, CallError> {
         let (sender, mut receiver) = oneshot::channel();
         let cpu = CpuMeter::new();
-        let run = run(
-            component.clone(),
-            this.clone(),
-            request,
-            https,
-            request_id.clone(),
-            permit,
-            sender,
-            cpu.clone(),
-        );
+        let visit =
+            Visit { request, https, request_id: request_id.clone(), permit, sender, cpu: cpu.clone() };
+        let run = run(component.clone(), this.clone(), visit);
         let mut guest: Option<GuestRun> = Some(Box::pin(metered(run, cpu)));
         let answer = poll_fn(|cx| {
             // The guest first: most have finished when they give way, and then the body is whole.
@@ -184,17 +177,19 @@ async fn metered(run: impl Future<Output = Result<(), CallError>>, cpu: CpuMeter
     .await
 }
 
-/// A guest's whole run for one request.
-async fn run(
-    component: Arc<Inner>,
-    this: Arc<P2>,
+/// One request on its way into a guest.
+struct Visit {
     request: http::Request<RequestBody>,
     https: bool,
     request_id: Arc<str>,
     permit: Permit,
     sender: oneshot::Sender<Answer>,
     cpu: CpuMeter,
-) -> Result<(), CallError> {
+}
+
+/// A guest's whole run for one request.
+async fn run(component: Arc<Inner>, this: Arc<P2>, visit: Visit) -> Result<(), CallError> {
+    let Visit { request, https, request_id, permit, sender, cpu } = visit;
     // Moved in, so that it is given back when the instance is gone.
     let _permit = permit;
     let reuse = component.limits.reuse;
