@@ -12,6 +12,7 @@ mod node;
 mod nodes;
 mod progress;
 mod publish;
+mod receipts;
 mod releases;
 mod rollback;
 mod rollout;

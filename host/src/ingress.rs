@@ -1,9 +1,9 @@
 //! The data plane: app traffic, from a socket to a component or an asset and back.
 //!
-//! The files are a request's phases in order: `listener` and `connection` (sockets), `service` (one
+//! The files are a request's phases in order: `listener`, `connection` and `watch` (sockets), `service` (one
 //! request, top to bottom), `routes` (which app), `forwarded` (who asks, and how the app is told),
-//! `dispatch` (asset or component), `body` (the answer on its way), `access_log` and `metrics`. Nothing
-//! here waits for the database, Redis or shared storage.
+//! `dispatch` (asset or component), `body` and `stream` (the answer on its way), `access_log` and
+//! `metrics`. Nothing here waits for the database, Redis or shared storage.
 
 mod access_log;
 mod body;
@@ -16,6 +16,7 @@ mod metrics;
 mod routes;
 mod service;
 mod stream;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

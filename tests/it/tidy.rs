@@ -266,7 +266,7 @@ fn only_the_runtime_makes_engines_and_only_two_places_are_unsafe() {
     // Native code of our own making, and files of our own making.
     assert_eq!(
         Vec::from_iter(unsafe_places),
-        ["host/crates/bundle/src/assets.rs", "host/crates/runtime/src/component.rs"]
+        ["host/crates/bundle/src/assets.rs", "host/crates/runtime/src/runtime.rs"]
     );
 }
 

@@ -75,7 +75,7 @@ impl Failure {
             let said =
                 receipts.iter().all(|receipt| what.contains(receipt["detail"].as_str().unwrap_or_default()));
             if receipts.len() > 1 || !said {
-                text.push_str(&super::rollout::receipts_text(receipts));
+                text.push_str(&super::receipts::text(receipts));
             }
         }
         if let Some(advice) = &self.advice {

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::failure::{Exit, Failure};
-use super::text;
+use super::{receipts, text};
 
 #[derive(Debug, Deserialize)]
 struct Rollout {
@@ -16,17 +16,6 @@ struct Rollout {
     unchanged: bool,
     #[serde(default)]
     receipts: Vec<Value>,
-    #[serde(default)]
-    duration_ms: u64,
-}
-
-#[derive(Debug, Deserialize)]
-struct Receipt {
-    #[serde(default)]
-    node: String,
-    #[serde(default)]
-    state: String,
-    detail: Option<String>,
     #[serde(default)]
     duration_ms: u64,
 }
@@ -53,21 +42,8 @@ pub fn answer(document: Value) -> Result<Answer, Failure> {
         }
     };
     // One node's receipt says nothing that the line does not; several may differ in time.
-    let details = if receipts.len() > 1 { receipts_text(&receipts) } else { String::new() };
+    let details = if receipts.len() > 1 { receipts::text(&receipts) } else { String::new() };
     Ok(Answer::done(document, line + &details))
-}
-
-/// One indented line a node.
-pub fn receipts_text(receipts: &[Value]) -> String {
-    let mut text = String::new();
-    for receipt in receipts.iter().filter_map(|receipt| Receipt::deserialize(receipt).ok()) {
-        text.push_str(&format!("\n  {}: {}", receipt.node, receipt.state));
-        if let Some(detail) = receipt.detail {
-            text.push_str(&format!(", {}", detail.trim_end().replace('\n', "\n    ")));
-        }
-        text.push_str(&format!(" ({})", text::duration(receipt.duration_ms)));
-    }
-    text
 }
 
 /// Answers are read leniently: a newer server may say more than this command knows.

@@ -13,9 +13,9 @@ use typecase_runtime::{CallError, GuestBody};
 
 use super::Ingress;
 use super::access_log::Line;
-use super::connection::Activity;
 use super::routes::AppRoute;
 use super::stream::Stream;
+use super::watch::Activity;
 
 /// The body of every response on the app port.
 pub struct IngressBody {

@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use super::Ingress;
-use super::connection::{self, Watches};
+use super::connection;
+use super::watch::Watches;
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: i32 = 4096;

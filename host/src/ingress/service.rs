@@ -11,11 +11,11 @@ use hyper::body::Incoming;
 
 use super::Ingress;
 use super::body::{CLIENT_LEFT, Exchange, IngressBody};
-use super::connection::Activity;
 use super::dispatch::{self, Answer, AppPath};
 use super::error_page::ErrorPage;
 use super::forwarded::Peer;
 use super::routes::Route;
+use super::watch::Activity;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 use wasmtime_wasi_http::WasiBody;
 
-use crate::component::Inner;
+use crate::context::Context as CallContext;
 use crate::error::{CallError, CallErrorKind};
 
 /// The rest of a guest's run, polled by whoever reads the response; dropping it ends the guest.
@@ -33,7 +33,7 @@ pub struct RunningBody {
     /// Ends a guest that writes nothing for `timeout_ms`.
     idle: Pin<Box<Sleep>>,
     idle_max: Duration,
-    component: Arc<Inner>,
+    component: Arc<CallContext>,
     request_id: Arc<str>,
 }
 
@@ -42,7 +42,7 @@ impl GuestBody {
         guest: Option<GuestRun>,
         ahead: VecDeque<Frame<Bytes>>,
         frames: WasiBody,
-        component: Arc<Inner>,
+        component: Arc<CallContext>,
         request_id: Arc<str>,
     ) -> Self {
         let idle_max = Duration::from_millis(u64::from(component.limits.timeout_ms));

@@ -1,298 +1,36 @@
-//! A release's component, ready to answer requests, and the runtime that makes it so.
+//! A loaded component, ready to answer requests.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::sync::Semaphore;
-use typecase_model::{AppName, Digest, Limits};
-use wasmtime::component::{Component as WasmComponent, InstancePre, Linker};
-use wasmtime::{Engine, Store};
-use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::admission::Admission;
 use crate::body::GuestBody;
-use crate::cache::CodeCache;
-use crate::compile::{CompileError, CompilePolicy, Compiler};
-use crate::cpu::CpuMeter;
-use crate::engine::{self, PoolSize, WasiGeneration};
+use crate::context::Context;
 use crate::error::{CallError, CallErrorKind};
-use crate::inspect::{InspectError, inspect};
 use crate::p2::P2;
 use crate::p3::P3;
 use crate::request::RequestBody;
-use crate::state::InstanceState;
-
-/// The operator's side of the runtime.
-#[derive(Debug, Clone)]
-pub struct RuntimePolicy {
-    /// Instances of all apps that run at once; further requests wait.
-    pub instances_max: u32,
-    /// The most linear memory that any app's `memory_mb` may name.
-    pub memory_mb_max: u32,
-    pub compile: CompilePolicy,
-    /// The private folder for compiled code; never on shared storage.
-    pub cache: PathBuf,
-}
-
-/// The engines, the compiler, and what all components of a node share.
-pub struct Runtime {
-    p2: Serving,
-    p3: Serving,
-    compiler: Compiler,
-    cache: CodeCache,
-    node_slots: Arc<Semaphore>,
-    idle_slots: Arc<Semaphore>,
-    stats: RuntimeStats,
-}
-
-struct Serving {
-    engine: Engine,
-    linker: Linker<InstanceState>,
-    fingerprint: String,
-}
-
-/// Counters of one process, for its metrics.
-#[derive(Debug, Default)]
-pub struct RuntimeStats {
-    pub cache_hits: AtomicU64,
-    pub compilations: AtomicU64,
-    pub compile_ms: AtomicU64,
-}
-
-/// Whose component it is: what its log lines carry.
-#[derive(Debug)]
-pub struct ComponentLabels {
-    pub app: AppName,
-    pub release: u32,
-}
-
-/// Why a component cannot be made ready; the text is for the publisher.
-#[derive(Debug, thiserror::Error)]
-pub enum PrepareError {
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    #[error("the component does not fit this server's interfaces: {0}")]
-    Link(String),
-    #[error("this node's copy of the component is damaged")]
-    Damaged,
-    #[error("the node's cache of compiled code cannot be used: {0}")]
-    Cache(#[from] std::io::Error),
-}
 
 /// A loaded component. Clones share it; the last one to go frees its memory.
 #[derive(Clone)]
 pub struct Component(Arc<Inner>);
 
-pub(crate) struct Inner {
-    pub(crate) labels: Arc<ComponentLabels>,
-    pub(crate) limits: Limits,
-    pub(crate) idle_slots: Arc<Semaphore>,
-    engine: Engine,
+struct Inner {
+    context: Arc<Context>,
     admission: Admission,
-    failures: AtomicU64,
     proxy: Proxy,
 }
 
-enum Proxy {
+/// A component's way of being called, by the version of `wasi:http` that it exports.
+pub(crate) enum Proxy {
     P2(Arc<P2>),
     P3(P3),
 }
 
-impl Runtime {
-    /// Makes both engines and their pools, and starts the ticker.
-    pub fn new(policy: RuntimePolicy) -> Result<Self, String> {
-        let to_text = |error: wasmtime::Error| format!("{error:#}");
-        let idle_max = policy.instances_max / 4 + 1;
-        let size = PoolSize {
-            instances_max: policy.instances_max + idle_max,
-            memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
-        };
-        let p2 = Serving::new(WasiGeneration::P2, size).map_err(to_text)?;
-        let p3 = Serving::new(WasiGeneration::P3, size).map_err(to_text)?;
-        engine::start_ticker([&p2.engine, &p3.engine]).map_err(|error| error.to_string())?;
-        let cache = CodeCache::open(policy.cache.clone())
-            .map_err(|error| format!("{}: {error}", policy.cache.display()))?;
-        Ok(Self {
-            p2,
-            p3,
-            compiler: Compiler::new(policy.compile),
-            cache,
-            node_slots: Arc::new(Semaphore::new(policy.instances_max as usize)),
-            idle_slots: Arc::new(Semaphore::new(idle_max as usize)),
-            stats: RuntimeStats::default(),
-        })
-    }
-
-    pub fn stats(&self) -> &RuntimeStats {
-        &self.stats
-    }
-
-    /// Makes the component in the file at `path` ready: from this node's cache, or by compiling it.
-    ///
-    /// `digest` is the digest of that file. The file may hold a core module for WASI 0.1.
-    pub async fn prepare(
-        &self,
-        path: &Path,
-        digest: Digest,
-        generation_hint: Option<WasiGeneration>,
-        labels: ComponentLabels,
-        limits: Limits,
-    ) -> Result<(Component, WasiGeneration), PrepareError> {
-        if let Some(generation) = generation_hint
-            && let Some(code) = self.cached(digest, generation)
-        {
-            return Ok((self.link(code, generation, labels, limits)?, generation));
-        }
-        let read = std::fs::read(path)?;
-        if Digest::of(&read) != digest {
-            return Err(PrepareError::Damaged);
-        }
-        let inspection = inspect(&read)?;
-        let generation = inspection.generation;
-        let code = match self.cached(digest, generation) {
-            Some(code) => code,
-            None => self.compile(path, digest, &inspection.component, generation).await?,
-        };
-        Ok((self.link(code, generation, labels, limits)?, generation))
-    }
-
-    /// Removes a component's compiled code from this node's cache.
-    pub fn forget(&self, digest: Digest) {
-        for serving in [&self.p2, &self.p3] {
-            self.cache.remove(&self.cache.code_path(&digest.hex(), &serving.fingerprint));
-        }
-    }
-
-    fn serving(&self, generation: WasiGeneration) -> &Serving {
-        match generation {
-            WasiGeneration::P2 => &self.p2,
-            WasiGeneration::P3 => &self.p3,
-        }
-    }
-
-    fn cached(&self, digest: Digest, generation: WasiGeneration) -> Option<WasmComponent> {
-        let serving = self.serving(generation);
-        let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
-        if !self.cache.is_sealed(&code) {
-            return None;
-        }
-        match serving.map_code(&code) {
-            Ok(component) => {
-                self.stats.cache_hits.fetch_add(1, Ordering::Relaxed);
-                Some(component)
-            }
-            Err(error) => {
-                tracing::warn!(file = %code.display(), "compiled code is refused and made anew: {error:#}");
-                self.cache.remove(&code);
-                None
-            }
-        }
-    }
-
-    async fn compile(
-        &self,
-        path: &Path,
-        digest: Digest,
-        component: &[u8],
-        generation: WasiGeneration,
-    ) -> Result<WasmComponent, PrepareError> {
-        let serving = self.serving(generation);
-        let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
-        let unsealed = self.cache.unsealed_path(&digest.hex());
-        let started = std::time::Instant::now();
-        // A core module was made into a component in memory: the child needs it in a file.
-        let made = component.first_chunk::<8>() != file_head(path)?.as_ref();
-        let compiled = if made {
-            let input = unsealed.with_extension("component");
-            std::fs::write(&input, component)?;
-            let compiled = self.compiler.compile(generation, &input, &unsealed).await;
-            let _ = std::fs::remove_file(&input);
-            compiled
-        } else {
-            self.compiler.compile(generation, path, &unsealed).await
-        };
-        if let Err(error) = compiled {
-            let _ = std::fs::remove_file(&unsealed);
-            return Err(error.into());
-        }
-        self.cache.seal(&unsealed, &code)?;
-        self.stats.compilations.fetch_add(1, Ordering::Relaxed);
-        self.stats.compile_ms.fetch_add(started.elapsed().as_millis() as u64, Ordering::Relaxed);
-        serving.map_code(&code).map_err(|error| PrepareError::Link(format!("{error:#}")))
-    }
-
-    fn link(
-        &self,
-        code: WasmComponent,
-        generation: WasiGeneration,
-        labels: ComponentLabels,
-        limits: Limits,
-    ) -> Result<Component, PrepareError> {
-        let link_error = |error: wasmtime::Error| PrepareError::Link(format!("{error:#}"));
-        let serving = self.serving(generation);
-        let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
-        let proxy = match generation {
-            WasiGeneration::P2 => MadeProxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?))),
-            WasiGeneration::P3 => MadeProxy::P3(ServicePre::new(pre).map_err(link_error)?),
-        };
-        Ok(Component(Arc::new_cyclic(|inner| Inner {
-            labels: Arc::new(labels),
-            admission: Admission::new(&limits, self.node_slots.clone()),
-            limits,
-            idle_slots: self.idle_slots.clone(),
-            engine: serving.engine.clone(),
-            failures: AtomicU64::new(0),
-            proxy: match proxy {
-                MadeProxy::P2(p2) => Proxy::P2(p2),
-                MadeProxy::P3(pre) => Proxy::P3(P3::new(inner.clone(), pre)),
-            },
-        })))
-    }
-}
-
-enum MadeProxy {
-    P2(Arc<P2>),
-    P3(ServicePre<InstanceState>),
-}
-
-fn file_head(path: &Path) -> std::io::Result<Option<[u8; 8]>> {
-    use std::io::Read;
-    let mut head = [0; 8];
-    match std::fs::File::open(path)?.read_exact(&mut head) {
-        Ok(()) => Ok(Some(head)),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-impl Serving {
-    fn new(generation: WasiGeneration, size: PoolSize) -> wasmtime::Result<Self> {
-        let engine = engine::serving_engine(generation, size)?;
-        let mut linker = Linker::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        if generation == WasiGeneration::P3 {
-            wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-            wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        }
-        let fingerprint = engine::fingerprint(&engine);
-        Ok(Self { engine, linker, fingerprint })
-    }
-
-    /// Maps native code; its pages are shared with the page cache until they are written to.
-    #[allow(unsafe_code)]
-    fn map_code(&self, code: &Path) -> wasmtime::Result<WasmComponent> {
-        // SAFETY: only files whose seal was right come here: this node made them, in a folder that only
-        // its user can enter.
-        unsafe { WasmComponent::deserialize_file(&self.engine, code) }
-    }
-}
-
 impl Component {
+    pub(crate) fn new(context: Arc<Context>, admission: Admission, proxy: Proxy) -> Self {
+        Self(Arc::new(Inner { context, admission, proxy }))
+    }
+
     /// Gives the component one request and returns when it has answered with headers.
     ///
     /// `request_id` is for logs. Must be called on a runtime of the data plane: the guest computes in the
@@ -303,13 +41,13 @@ impl Component {
         https: bool,
         request_id: Arc<str>,
     ) -> Result<http::Response<GuestBody>, CallError> {
-        let inner = &self.0;
+        let Inner { context, admission, proxy } = &*self.0;
         let body_fate = request.body().fate();
-        let result = match inner.admission.admit().await {
+        let result = match admission.admit().await {
             Err(refused) => Err(refused),
-            Ok(permit) => match &inner.proxy {
-                Proxy::P2(p2) => P2::call(inner, p2, request, https, request_id.clone(), permit).await,
-                Proxy::P3(p3) => p3.call(inner, request, https, request_id.clone(), permit).await,
+            Ok(permit) => match proxy {
+                Proxy::P2(p2) => P2::call(context, p2, request, https, request_id.clone(), permit).await,
+                Proxy::P3(p3) => p3.call(context, request, https, request_id.clone(), permit).await,
             },
         };
         let result = match result {
@@ -326,7 +64,7 @@ impl Component {
             result => result,
         };
         if let Err(error) = &result {
-            inner.report(error, &request_id);
+            context.report(error, &request_id);
         }
         result
     }
@@ -338,37 +76,6 @@ impl Component {
 
     /// Calls that failed by trap, limit or timeout since the component was loaded.
     pub fn failures(&self) -> u64 {
-        self.0.failures.load(Ordering::Relaxed)
-    }
-}
-
-impl Inner {
-    pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
-        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), request_id, cpu)
-    }
-
-    /// True for instances that go on, and are ended, without regard to one request.
-    pub(crate) fn outlives_its_requests(&self) -> bool {
-        self.limits.reuse > 1 && matches!(self.proxy, Proxy::P3(_))
-    }
-
-    /// Logs a failed call once, where it is known best; the client learns the kind and the request id.
-    pub(crate) fn report(&self, error: &CallError, request_id: &str) {
-        if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
-            tracing::debug!(app.name = %self.labels.app, request.id = request_id, "{error}");
-            return;
-        }
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            target: "guest",
-            {
-                app.name = %self.labels.app,
-                release.number = self.labels.release,
-                request.id = request_id,
-                error.code = error.kind.code(),
-            },
-            "call failed: {}",
-            error.detail
-        );
+        self.0.context.failures()
     }
 }

@@ -2,31 +2,36 @@
 //!
 //! The way of a component through this crate, file by file: [`inspect`] looks at the uploaded bytes
 //! without compiling them; [`compile`] makes native code in a child process and [`cache`] keeps it on
-//! this node; [`component`] loads it and answers requests with it. [`engine`] holds the two engines
-//! (one per WASI generation), [`state`] what one instance owns, [`turns`] how guests that compute for
-//! long share a thread with those that do not.
+//! this node; `runtime` loads it; [`component`] answers requests with it, by way of `p2` or `p3`.
+//! [`engine`] holds the two engines (one per WASI generation), `state` what one instance owns, `turns` how
+//! guests that compute for long share a thread with those that do not.
 
 pub mod admission;
 pub mod body;
 pub mod cache;
 pub mod compile;
 pub mod component;
+mod context;
 mod cpu;
 pub mod engine;
 pub mod error;
 pub mod inspect;
+mod labels;
 mod outbound;
 mod output;
 mod p2;
 mod p3;
 pub mod request;
+mod runtime;
 mod state;
 mod turns;
 
 pub use body::GuestBody;
 pub use compile::CompilePolicy;
-pub use component::{Component, ComponentLabels, PrepareError, Runtime, RuntimePolicy};
+pub use component::Component;
 pub use engine::WasiGeneration;
 pub use error::{CallError, CallErrorKind};
 pub use inspect::{InspectError, Inspection, inspect};
+pub use labels::ComponentLabels;
 pub use request::{BodyFate, RequestBody};
+pub use runtime::{PrepareError, Runtime, RuntimePolicy};

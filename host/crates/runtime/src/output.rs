@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::component::ComponentLabels;
+use crate::labels::ComponentLabels;
 
 /// A longer line is cut into several.
 const LINE_BYTES_MAX: usize = 8 * 1024;

@@ -18,7 +18,7 @@ use wasmtime_wasi_http::{WasiBody, WasiHttpView};
 
 use crate::admission::Permit;
 use crate::body::{GuestBody, GuestRun};
-use crate::component::Inner;
+use crate::context::Context as CallContext;
 use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind};
 use crate::request::RequestBody;
@@ -54,7 +54,7 @@ impl P2 {
 
     /// Runs the guest for one request until it has answered with headers.
     pub(crate) async fn call(
-        component: &Arc<Inner>,
+        component: &Arc<CallContext>,
         this: &Arc<Self>,
         request: http::Request<RequestBody>,
         https: bool,
@@ -88,9 +88,9 @@ impl P2 {
         });
         let mut answer = std::pin::pin!(answer);
         // Most guests answer at once, and then no timer has to be made.
-        let answer: Answer = match futures_util::poll!(answer.as_mut()) {
-            Poll::Ready(answer) => answer?,
-            Poll::Pending => {
+        let answer: Answer = match futures_util::future::poll_immediate(answer.as_mut()).await {
+            Some(answer) => answer?,
+            None => {
                 let wall = Duration::from_millis(u64::from(component.limits.timeout_ms));
                 match tokio::time::timeout(wall, answer).await {
                     Ok(answer) => answer?,
@@ -115,7 +115,7 @@ impl P2 {
         idle.pop_back().map(|idle| idle.instance)
     }
 
-    fn put_idle(&self, component: &Inner, instance: Instance) {
+    fn put_idle(&self, component: &CallContext, instance: Instance) {
         // An idle instance holds a slot of the pool, of which only some may be held so.
         let Ok(permit) = component.idle_slots.clone().try_acquire_owned() else {
             return;
@@ -132,7 +132,7 @@ impl P2 {
 
 /// The body of an answer: whole, if the guest has finished and wrote at most one piece.
 fn body(
-    component: &Arc<Inner>,
+    component: &Arc<CallContext>,
     guest: Option<GuestRun>,
     mut frames: WasiBody,
     request_id: Arc<str>,
@@ -188,7 +188,7 @@ struct Visit {
 }
 
 /// A guest's whole run for one request.
-async fn run(component: Arc<Inner>, this: Arc<P2>, visit: Visit) -> Result<(), CallError> {
+async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result<(), CallError> {
     let Visit { request, https, request_id, permit, sender, cpu } = visit;
     // Moved in, so that it is given back when the instance is gone.
     let _permit = permit;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::admission::Permit;
 use crate::body::{GuestBody, GuestRun};
-use crate::component::Inner;
+use crate::context::Context as CallContext;
 use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind};
 use crate::request::RequestBody;
@@ -64,14 +64,14 @@ fn thread_number() -> usize {
 type End = Result<(), CallError>;
 
 impl P3 {
-    pub(crate) fn new(component: Weak<Inner>, pre: ServicePre<InstanceState>) -> Self {
+    pub(crate) fn new(component: &Arc<CallContext>, pre: &ServicePre<InstanceState>) -> Self {
         let handler = |_| ProxyHandler::new(Handler { component: component.clone(), pre: pre.clone() });
         Self { handlers: std::array::from_fn(handler) }
     }
 
     pub(crate) async fn call(
         &self,
-        component: &Arc<Inner>,
+        component: &Arc<CallContext>,
         request: http::Request<RequestBody>,
         https: bool,
         request_id: Arc<str>,
@@ -102,7 +102,7 @@ impl P3 {
 
     async fn classify(
         &self,
-        component: &Inner,
+        component: &CallContext,
         error: wasmtime::Error,
         end: &mut oneshot::Receiver<End>,
     ) -> CallError {
@@ -123,7 +123,7 @@ impl P3 {
     }
 }
 
-fn timed_out(component: &Inner) -> CallError {
+fn timed_out(component: &CallContext) -> CallError {
     let detail = format!("no response within {} ms", component.limits.timeout_ms);
     CallError::new(CallErrorKind::Timeout, detail)
 }
@@ -149,7 +149,7 @@ fn with_authority(
 }
 
 struct Handler {
-    component: Weak<Inner>,
+    component: Arc<CallContext>,
     pre: ServicePre<InstanceState>,
 }
 
@@ -166,8 +166,7 @@ impl HandlerState for Handler {
     type WorkerState = Worker;
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
-        let component =
-            self.component.upgrade().ok_or_else(|| wasmtime::format_err!("the release was dropped"))?;
+        let component = self.component.clone();
         let cpu = CpuMeter::new();
         let mut store = component.new_store(Arc::from(""), cpu.clone());
         let proxy = self.pre.instantiate_async(&mut store).await?;
@@ -250,7 +249,7 @@ impl WorkerExpiration for Expiration {
 }
 
 struct Worker {
-    component: Arc<Inner>,
+    component: Arc<CallContext>,
     timeout: Duration,
     requests: Arc<Mutex<Requests>>,
 }

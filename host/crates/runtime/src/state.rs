@@ -9,9 +9,9 @@ use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::component::ComponentLabels;
 use crate::cpu::CpuMeter;
 use crate::error::Interrupted;
+use crate::labels::ComponentLabels;
 use crate::outbound::Hooks;
 use crate::output::GuestOutput;
 use crate::turns::Turns;

@@ -1,0 +1,70 @@
+//! What all calls of one component share: whose they are, their limits, and where failures are told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Semaphore;
+use typecase_model::Limits;
+use wasmtime::{Engine, Store};
+
+use crate::cpu::CpuMeter;
+use crate::engine::WasiGeneration;
+use crate::error::{CallError, CallErrorKind};
+use crate::labels::ComponentLabels;
+use crate::state::InstanceState;
+
+pub(crate) struct Context {
+    pub(crate) labels: Arc<ComponentLabels>,
+    pub(crate) limits: Limits,
+    /// The node's allowance of instances that wait for a request.
+    pub(crate) idle_slots: Arc<Semaphore>,
+    generation: WasiGeneration,
+    engine: Engine,
+    failures: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn new(
+        labels: ComponentLabels,
+        limits: Limits,
+        idle_slots: Arc<Semaphore>,
+        generation: WasiGeneration,
+        engine: Engine,
+    ) -> Arc<Self> {
+        let failures = AtomicU64::new(0);
+        Arc::new(Self { labels: Arc::new(labels), limits, idle_slots, generation, engine, failures })
+    }
+
+    pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
+        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), request_id, cpu)
+    }
+
+    /// True for instances that go on, and are ended, without regard to one request.
+    pub(crate) fn outlives_its_requests(&self) -> bool {
+        self.limits.reuse > 1 && self.generation == WasiGeneration::P3
+    }
+
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
+    /// Logs a failed call once, where it is known best; the client learns the kind and the request id.
+    pub(crate) fn report(&self, error: &CallError, request_id: &str) {
+        if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
+            tracing::debug!(app.name = %self.labels.app, request.id = request_id, "{error}");
+            return;
+        }
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            target: "guest",
+            {
+                app.name = %self.labels.app,
+                release.number = self.labels.release,
+                request.id = request_id,
+                error.code = error.kind.code(),
+            },
+            "call failed: {}",
+            error.detail
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! How the reports of nodes about a release look.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::text::duration;
+
+#[derive(Debug, Deserialize)]
+struct Receipt {
+    #[serde(default)]
+    node: String,
+    #[serde(default)]
+    state: String,
+    detail: Option<String>,
+    #[serde(default)]
+    duration_ms: u64,
+}
+
+/// One indented line a node.
+pub fn text(receipts: &[Value]) -> String {
+    let mut text = String::new();
+    for receipt in receipts.iter().filter_map(|receipt| Receipt::deserialize(receipt).ok()) {
+        text.push_str(&format!("\n  {}: {}", receipt.node, receipt.state));
+        if let Some(detail) = receipt.detail {
+            text.push_str(&format!(", {}", detail.trim_end().replace('\n', "\n    ")));
+        }
+        text.push_str(&format!(" ({})", duration(receipt.duration_ms)));
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! Deadlines of connections: for a head that does not come, for idling, for an answer that nobody reads.
+//!
+//! They are kept by one sweep per thread, because a timer per request costs more than it guards.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use http::Version;
+use tokio::sync::Notify;
+
+use super::stream::Stream;
+use super::{Ingress, Timeouts};
+
+/// How long a client may take nothing of what it is sent.
+pub const SEND_STALL: Duration = Duration::from_secs(30);
+
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What a connection is doing, for the sweep.
+pub struct Watch {
+    origin: Instant,
+    in_flight: AtomicU32,
+    /// Bytes of a request's head have come, but not all. Over h2c only for the first request: there, bytes
+    /// come without one too.
+    in_head: AtomicBool,
+    is_h2: AtomicBool,
+    /// The kernel takes no more for now; how long that may last is its business, see `SEND_STALL`.
+    is_full: AtomicBool,
+    /// When the present state began, in milliseconds since `origin`.
+    since_ms: AtomicU64,
+    expired: Notify,
+    /// Answers of guests, over h2c.
+    streams: Mutex<Vec<Weak<Stream>>>,
+}
+
+/// A request in progress; the connection is not idle while one exists.
+pub struct Activity(Arc<Watch>);
+
+/// All connections of one thread.
+#[derive(Clone, Default)]
+pub struct Watches(Arc<Mutex<Vec<Weak<Watch>>>>);
+
+impl Watch {
+    fn enter(&self, in_head: bool) {
+        self.in_head.store(in_head, Ordering::Relaxed);
+        self.since_ms.store(self.origin.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes came from the client.
+    pub fn received(&self) {
+        if !self.is_busy() && !self.is_in_head() && !self.is_h2.load(Ordering::Relaxed) {
+            self.enter(true);
+        }
+    }
+
+    /// A request is in progress.
+    pub fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    pub fn is_in_head(&self) -> bool {
+        self.in_head.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the sweep found the connection to be over its time.
+    pub async fn expired(&self) {
+        self.expired.notified().await;
+    }
+
+    /// An answer that was handed over whole is still being sent, to a client that takes it.
+    pub fn sent(&self, written: &Poll<io::Result<usize>>) {
+        self.is_full.store(written.is_pending(), Ordering::Relaxed);
+        if matches!(written, Poll::Ready(Ok(1..))) && !self.is_busy() && !self.is_in_head() {
+            self.enter(false);
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<Weak<Stream>>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end_stalled_streams(&self) {
+        if self.is_h2.load(Ordering::Relaxed) {
+            self.streams().retain(|stream| {
+                stream.upgrade().is_some_and(|stream| {
+                    stream.end_if_stalled(SEND_STALL);
+                    true
+                })
+            });
+        }
+    }
+
+    fn is_expired(&self, timeouts: &Timeouts) -> bool {
+        if self.is_busy() || self.is_full.load(Ordering::Relaxed) {
+            return false;
+        }
+        let allowed = if self.is_in_head() { timeouts.header } else { timeouts.idle };
+        let now_ms = self.origin.elapsed().as_millis() as u64;
+        now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)) > allowed.as_millis() as u64
+    }
+}
+
+impl Activity {
+    pub fn start(watch: &Arc<Watch>, version: Version) -> Self {
+        watch.is_h2.store(version == Version::HTTP_2, Ordering::Relaxed);
+        watch.in_flight.fetch_add(1, Ordering::Relaxed);
+        watch.in_head.store(false, Ordering::Relaxed);
+        Self(watch.clone())
+    }
+
+    /// Has the sweep look after an answer, too.
+    pub fn follow(&self, stream: &Arc<Stream>) {
+        self.0.streams().push(Arc::downgrade(stream));
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        self.0.enter(false);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Watches {
+    /// Ends expired connections for as long as the thread serves.
+    pub async fn sweep(self, ingress: Arc<Ingress>) {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            ingress.access_log.flush();
+            let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            watches.retain(|watch| match watch.upgrade() {
+                Some(watch) => {
+                    watch.end_stalled_streams();
+                    if watch.is_expired(&ingress.timeouts) {
+                        watch.expired.notify_one();
+                    }
+                    true
+                }
+                None => false,
+            });
+        }
+    }
+
+    /// Starts to watch a new connection.
+    pub fn watch(&self) -> Arc<Watch> {
+        let watch = Arc::new(Watch {
+            origin: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            // A fresh connection owes its first head.
+            in_head: AtomicBool::new(true),
+            is_h2: AtomicBool::new(false),
+            is_full: AtomicBool::new(false),
+            since_ms: AtomicU64::new(0),
+            expired: Notify::new(),
+            streams: Mutex::default(),
+        });
+        let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.push(Arc::downgrade(&watch));
+        watch
+    }
+}
