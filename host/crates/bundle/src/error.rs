@@ -53,7 +53,7 @@ pub enum BundleError {
     )]
     EntryUnexpected { path: String },
     #[error(
-        "the bundle has no typecase.toml at its root: pack the project with `typecase build`, or zip the folder's content rather than the folder"
+        "the bundle has no typecase.toml at its root: publish the project's folder with `typecase publish`, or zip the folder's content rather than the folder"
     )]
     ManifestMissing,
     #[error("{0}")]

@@ -33,7 +33,7 @@ pub(super) fn check(
     file.read_exact(&mut first[..first_bytes]).map_err(io)?;
     if !is_zip(&first) {
         return Err(BundleError::NotABundle {
-            detail: "it does not start like a zip archive or a WebAssembly file; upload what `typecase build` made",
+            detail: "it does not start like a zip archive or a WebAssembly file; publish the project's folder with `typecase publish`",
         });
     }
     let truncated = || BundleError::Truncated { detail: "its directory is missing".to_owned() };

@@ -307,9 +307,9 @@ fn damaged_archives() {
     for length in 4..bytes.len() {
         refused(&bytes[..length], &policy, "bundle-truncated", "upload it again");
     }
-    refused(b"", &policy, "not-a-bundle", "typecase build");
-    refused(b"\0asm", &policy, "not-a-bundle", "typecase build");
-    refused(b"#!/bin/sh\nexit\n", &policy, "not-a-bundle", "typecase build");
+    refused(b"", &policy, "not-a-bundle", "typecase publish");
+    refused(b"\0asm", &policy, "not-a-bundle", "typecase publish");
+    refused(b"#!/bin/sh\nexit\n", &policy, "not-a-bundle", "typecase publish");
     refused(&[&bytes[..], b"more"].concat(), &policy, "not-a-bundle", "after the archive's end");
     refused(&[b"PK\x03\x04junk", &bytes[..]].concat(), &policy, "bundle-corrupt", "directory");
 

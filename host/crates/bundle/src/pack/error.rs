@@ -8,7 +8,7 @@ use typecase_model::ManifestError;
 /// Why a project cannot be packed; the text names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
-    #[error("{} has no typecase.toml: give the folder that has one, or make an app with `typecase new`", .folder.display())]
+    #[error("{} has no typecase.toml: give the folder that has one", .folder.display())]
     ManifestMissing { folder: PathBuf },
     #[error("{} is not UTF-8 text: save it as UTF-8", .path.display())]
     ManifestNotText { path: PathBuf },
@@ -53,7 +53,7 @@ impl PackError {
 
 fn build_hint(build: &Option<String>) -> String {
     match build {
-        Some(command) => format!("build it with `typecase build` or `{command}`"),
+        Some(command) => format!("build it with `{command}`"),
         None => "build it, or correct the path".to_owned(),
     }
 }

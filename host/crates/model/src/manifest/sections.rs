@@ -59,7 +59,7 @@ fn root_path() -> String {
     "/".to_owned()
 }
 
-/// `[build]`: how `typecase build` and `typecase dev` make the component. The server ignores it.
+/// `[build]`: how the component is made. The server ignores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
@@ -67,7 +67,7 @@ pub struct Build {
     /// Where the command runs, relative to the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// Patterns of files whose change starts the command again in `typecase dev`.
+    /// Patterns of files whose change starts the command again while developing.
     #[serde(default)]
     pub watch: Vec<String>,
 }
