@@ -11,7 +11,7 @@ const SHARDS_MAX: u32 = 256;
 
 #[derive(Debug, Clone)]
 pub struct IngressConfig {
-    /// Proxies whose `Forwarded` and `X-Forwarded-*` headers are believed; those of others are dropped.
+    /// Proxies whose `X-Forwarded-*` headers are believed; those of others are dropped.
     pub trusted_proxies: Vec<IpNet>,
     /// `APP.base_domain` reaches APP without a path prefix.
     pub base_domain: Option<String>,
