@@ -83,9 +83,8 @@ pub async fn serve(listener: TcpListener, router: Router) {
         tokio::spawn(async move {
             let _place = place;
             let _ = stream.set_nodelay(true);
-            let mut builder = auto::Builder::new(TokioExecutor::new());
+            let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-            builder.http2().timer(TokioTimer::new());
             let service = TowerToHyperService::new(router);
             if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!("an admin connection ended: {error}");

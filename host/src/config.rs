@@ -22,7 +22,7 @@ pub use drain::DrainConfig;
 pub use ingress::IngressConfig;
 pub use limits::LimitsConfig;
 pub use log::{AccessLog, LogConfig, LogFormat};
-pub use node::{NodeConfig, data_dir_default};
+pub use node::{DATABASE_FILE, NodeConfig, data_dir_default};
 pub use secret::Secret;
 pub use setup::SetupConfig;
 pub use storage::StorageConfig;
@@ -162,7 +162,7 @@ fn read(reader: &mut Reader, environment: &HashMap<String, String>) -> Config {
         log: LogConfig::read(reader),
         drain: DrainConfig::read(reader),
         ingress: IngressConfig::read(reader),
-        setup: SetupConfig::read(reader, environment),
+        setup: SetupConfig::read(reader, environment, &node.data),
         node,
         storage,
     }

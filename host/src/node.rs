@@ -20,7 +20,7 @@ use typecase_store::Store;
 
 use crate::admin::{self, Vitals, vitals_router};
 use crate::api;
-use crate::config::{Config, LimitsConfig};
+use crate::config::{Config, DATABASE_FILE, LimitsConfig};
 use crate::control::{Control, ControlParts, Identity};
 use crate::ingress::{self, AccessLogWriter, Ingress};
 use crate::lifecycle::Lifecycle;
@@ -32,12 +32,17 @@ const CONTROL_THREADS: usize = 2;
 /// Files that 10,000 connections, 500 apps and the database need together, with room.
 const OPEN_FILES: u64 = 65_536;
 
+/// How long the end of a node waits for its database.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Seconds; from a static asset to a slow guest.
 const DURATION_BUCKETS: [f64; 12] =
     [0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Runs a node until it is told to stop; returns when everything in flight has ended.
 pub fn run(config: Config) -> anyhow::Result<()> {
+    // What a node writes, secrets among it, is for its own user, also in a folder that somebody else made.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files();
     // Huge pages would give each app megabytes of memory for the kilobytes that it needs.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
@@ -68,7 +73,7 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
 
     // Clients: the system of record, the doorbell, the bundle storage.
-    let store = Store::open_sqlite(&data.join("typecase.db"), &config.storage.path)
+    let store = Store::open_sqlite(&data.join(DATABASE_FILE), &config.storage.path)
         .await
         .context("opening the database")?;
     let announcements = Announcements::in_process();
@@ -138,11 +143,18 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     registration.register(&store).await.context("registering the node")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(reconcile::heartbeat_forever(store.clone(), registration));
-    let local = LocalReleases::open(data.join("cache/bundles")).context("opening the local cache")?;
+    let local = LocalReleases::open(data.join("cache/bundles"), bundle_policy(limits)).context("opening the local cache")?;
     let preparer =
         Preparer::new(store.clone(), runtime.clone(), local.clone(), limits.policy, shards.handles.clone());
     let apps = Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());
-    apps.load_all().await.context("reading what should run")?;
+    // From here on a stop is orderly; before, there is nothing to finish.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        loaded = apps.load_all() => loaded.context("reading what should run")?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    }
     lifecycle.set_loaded();
     tasks.spawn(apps.run());
     tasks.spawn(reconcile::collect_forever(store.clone(), local, runtime));
@@ -156,8 +168,6 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     }
 
     // Serve until told to stop, then hand over: fail readiness, wait, close, finish.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -186,7 +196,7 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     if let Err(error) = store.sign_off(&node_id).await {
         tracing::warn!("the node could not sign off: {error}");
     }
-    store.close().await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     drop(access_log);
     tracing::info!("stopped");
     Ok(())

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::reader::Reader;
 
+/// The system of record of a single node, in its data folder.
+pub const DATABASE_FILE: &str = "typecase.db";
+
 const PORT_LISTEN: u16 = 8100;
 const PORT_ADMIN: u16 = 22345;
 

@@ -1,7 +1,9 @@
 //! What only the first start of a node needs.
 
 use std::collections::HashMap;
+use std::path::Path;
 
+use super::node::DATABASE_FILE;
 use super::reader::Reader;
 use super::secret::Secret;
 
@@ -18,7 +20,9 @@ pub struct SetupConfig {
 }
 
 impl SetupConfig {
-    pub(super) fn read(reader: &mut Reader, environment: &HashMap<String, String>) -> Self {
+    /// A node that has its database already starts without the file: operators delete it after the set-up.
+    pub(super) fn read(reader: &mut Reader, environment: &HashMap<String, String>, data: &Path) -> Self {
+        let started_before = data.join(DATABASE_FILE).exists();
         let admin_password = match environment.get(ADMIN_PASSWORD_FILE).map(|path| Secret::read(path)) {
             None => None,
             Some(Ok(password)) if password.expose().chars().count() < PASSWORD_CHARS_MIN => {
@@ -28,6 +32,7 @@ impl SetupConfig {
                 None
             }
             Some(Ok(password)) => Some(password),
+            Some(Err(_)) if started_before => None,
             Some(Err(problem)) => {
                 reader.problem(format!("{ADMIN_PASSWORD_FILE}: {problem}"));
                 None

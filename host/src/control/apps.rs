@@ -54,6 +54,8 @@ impl Control {
         expected: Option<Generation>,
         principal: &Principal,
     ) -> Result<Candidacy, ControlError> {
+        let release = self.inner.store.release(name, number).await?;
+        self.refuse_taken_hosts(name, &release.manifest).await?;
         let candidacy = self.inner.store.make_candidate(name, number, expected).await?;
         if matches!(candidacy, Candidacy::Candidate(..)) {
             tracing::info!(

@@ -89,7 +89,7 @@ impl Control {
 
     /// A host name leads to one app only. Two publishes at the same moment can both pass; routing then
     /// keeps the host with the app that had it first.
-    async fn refuse_taken_hosts(&self, app: &AppName, manifest: &Manifest) -> Result<(), ControlError> {
+    pub(super) async fn refuse_taken_hosts(&self, app: &AppName, manifest: &Manifest) -> Result<(), ControlError> {
         if manifest.app.hosts.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use typecase_cluster::Announcements;
 use typecase_model::{AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic};
 use typecase_store::{Desired, Store, StoreError};
@@ -16,6 +17,12 @@ use typecase_store::{Desired, Store, StoreError};
 use super::prepare::{NotPrepared, Preparer};
 use crate::control::Control;
 use crate::ingress::{AppMetrics, AppRoute, Ingress, LiveRelease, RouteTable};
+
+/// Releases loaded at once at the start; more threads would only leave more holes in memory.
+const LOADS_MAX: usize = 8;
+
+/// How often a pass that waits looks whether its app has moved on.
+const MOVED_ON_POLL: Duration = Duration::from_millis(500);
 
 /// How often every app's generation is read again, announcements or not.
 const TIMER: Duration = Duration::from_secs(2);
@@ -80,10 +87,14 @@ impl Apps {
     pub async fn load_all(&self) -> Result<(), StoreError> {
         let desired = self.inner.store.desired().await?;
         let mut loads = tokio::task::JoinSet::new();
+        let turns = Arc::new(Semaphore::new(LOADS_MAX));
         for Desired { app, active, .. } in desired {
             let Some(release) = active else { continue };
-            let preparer = self.inner.preparer.clone();
-            loads.spawn(async move { (preparer.load(&release).await, release, app.generation) });
+            let (preparer, turns) = (self.inner.preparer.clone(), turns.clone());
+            loads.spawn(async move {
+                let _turn = turns.acquire().await;
+                (preparer.load(&release).await, release, app.generation)
+            });
         }
         while let Some(loaded) = loads.join_next().await {
             match loaded {
@@ -189,7 +200,11 @@ impl Inner {
                 }
                 return Ok(());
             };
-            self.prepare_candidate(&candidate, generation).await?;
+            tokio::select! {
+                prepared = self.prepare_candidate(&candidate, generation) => prepared?,
+                // Withdrawn, or over its time: what is left of the preparation is nobody's concern.
+                () = self.moved_on(app, generation) => continue,
+            }
             match self.control.settle(app).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
@@ -256,6 +271,19 @@ impl Inner {
         self.store.put_receipt(&receipt, generation).await?;
         self.announcements.announce(Topic::App(app.clone()));
         Ok(true)
+    }
+
+    /// Resolves when the app is at another generation; ends a rollout that is over its time.
+    async fn moved_on(&self, app: &AppName, generation: Generation) {
+        loop {
+            tokio::time::sleep(MOVED_ON_POLL).await;
+            if let Err(error) = self.control.settle(app).await {
+                tracing::debug!(app.name = %app, "the rollout is not settled, trying again: {error}");
+            }
+            if self.store.app(app).await.is_ok_and(|app| app.generation != generation) {
+                return;
+            }
+        }
     }
 
     /// Prepares the candidate and reports, once for each rollout.

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,14 @@ const META_FILE: &str = "unpacked.json";
 #[derive(Debug, Clone)]
 pub struct LocalReleases {
     folder: PathBuf,
+    policy: BundlePolicy,
+}
+
+/// Where one bundle is fetched to and unpacked before it has its name.
+#[derive(Debug)]
+pub struct Work {
+    pub bundle: PathBuf,
+    unpacking: PathBuf,
 }
 
 /// One unpacked bundle.
@@ -68,7 +77,7 @@ impl Unpacked {
 
 impl LocalReleases {
     /// Opens the folder and removes what an interrupted unpacking left.
-    pub fn open(folder: PathBuf) -> io::Result<Self> {
+    pub fn open(folder: PathBuf, policy: BundlePolicy) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let entry = entry?;
@@ -77,7 +86,7 @@ impl LocalReleases {
                 remove(&entry.path());
             }
         }
-        Ok(Self { folder })
+        Ok(Self { folder, policy })
     }
 
     /// The unpacked bundle, if this node has it.
@@ -88,29 +97,46 @@ impl LocalReleases {
         Some(Unpacked { folder, meta })
     }
 
-    /// Where to fetch a bundle to before it is unpacked.
-    pub fn download_path(&self, digest: Digest) -> PathBuf {
-        self.folder.join(format!("{}.bundle", digest.hex()))
+    /// Names for one fetching and unpacking; new ones each time, because two apps may have the same bundle.
+    pub fn work(&self, digest: Digest) -> Work {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |kind| self.folder.join(format!("{}.{number}.{kind}", digest.hex()));
+        Work { bundle: name("bundle"), unpacking: name("unpacking") }
     }
 
-    /// Unpacks a fetched bundle and removes it. Blocking.
-    pub fn unpack(&self, digest: Digest, bundle: &Path) -> Result<Unpacked, BundleError> {
+    /// Unpacks a fetched bundle; nothing but the finished copy is left. Blocking.
+    pub fn unpack(&self, digest: Digest, work: &Work) -> Result<Unpacked, BundleError> {
+        let unpacked = self.unpack_into(digest, work);
+        remove(&work.bundle);
+        remove(&work.unpacking);
+        unpacked
+    }
+
+    fn unpack_into(&self, digest: Digest, Work { bundle, unpacking }: &Work) -> Result<Unpacked, BundleError> {
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |source| BundleError::Io { action, path, source }
         };
-        let folder = self.folder.join(digest.hex());
-        let unpacking = folder.with_extension("unpacking");
-        remove(&unpacking);
-        fs::create_dir(&unpacking).map_err(io("make", &unpacking))?;
+        fs::create_dir(unpacking).map_err(io("make", unpacking))?;
         // Judged again: storage is not trusted, and policies differ between nodes during an upgrade.
-        let checked = typecase_bundle::check(bundle, &BundlePolicy::default())?;
-        let meta = write_content(&checked, &unpacking)?;
-        write_meta(&unpacking.join(META_FILE), &meta).map_err(io("write", &unpacking))?;
-        remove(&folder);
-        fs::rename(&unpacking, &folder).map_err(io("rename", &unpacking))?;
-        remove(bundle);
-        Ok(Unpacked { folder, meta })
+        let checked = typecase_bundle::check(bundle, &self.policy)?;
+        let meta = write_content(&checked, unpacking)?;
+        write_meta(&unpacking.join(META_FILE), &meta).map_err(io("write", unpacking))?;
+        let folder = self.folder.join(digest.hex());
+        match fs::rename(unpacking, &folder) {
+            Ok(()) => Ok(Unpacked { folder, meta }),
+            // Somebody else was faster, or an unfinished copy is in the way.
+            Err(_) if folder.exists() => match self.get(digest) {
+                Some(unpacked) => Ok(unpacked),
+                None => {
+                    remove(&folder);
+                    fs::rename(unpacking, &folder).map_err(io("rename", unpacking))?;
+                    Ok(Unpacked { folder, meta })
+                }
+            },
+            Err(error) => Err(io("rename", unpacking)(error)),
+        }
     }
 
     /// Forgets one bundle: it was found damaged, or nobody needs it.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use typecase_bundle::{Assets, BundleError};
 use typecase_model::{LimitPolicy, Release};
 use typecase_runtime::{ComponentLabels, PrepareError, Runtime};
@@ -12,9 +11,6 @@ use typecase_store::{Store, StoreError};
 
 use super::local::{LocalReleases, Unpacked};
 use crate::ingress::{HealthError, LiveRelease, check_health};
-
-/// Releases prepared at once; compilations have a narrower bound of their own.
-const PREPARATIONS_MAX: usize = 8;
 
 /// Makes releases ready on this node.
 #[derive(Clone)]
@@ -30,7 +26,6 @@ struct Inner {
     /// Runtimes of the data plane: guests never run on the control plane's.
     shards: Vec<Handle>,
     next_shard: AtomicUsize,
-    turns: Semaphore,
 }
 
 /// Why this node cannot serve a release; becomes the detail of its receipt.
@@ -67,17 +62,15 @@ impl Preparer {
         policy: LimitPolicy,
         shards: Vec<Handle>,
     ) -> Self {
-        let turns = Semaphore::new(PREPARATIONS_MAX);
         let next_shard = AtomicUsize::new(0);
-        Self { inner: Arc::new(Inner { store, runtime, local, policy, shards, next_shard, turns }) }
+        Self { inner: Arc::new(Inner { store, runtime, local, policy, shards, next_shard }) }
     }
 
     /// Loads a release that has served before, or that was checked by [`Self::check`] on all nodes.
     pub async fn load(&self, release: &Release) -> Result<Arc<LiveRelease>, NotPrepared> {
-        let _turn = self.inner.turns.acquire().await;
         let unpacked = self.unpacked(release).await?;
         match self.assemble(release, unpacked).await {
-            Err(NotPrepared::Component(PrepareError::Damaged)) => {
+            Err(NotPrepared::Component(PrepareError::Damaged) | NotPrepared::Assets(_)) => {
                 // Someone changed the local copy: make it again from the bundle, once.
                 tracing::warn!(app.name = %release.app, release.number = %release.number, "the local copy is damaged and fetched again");
                 self.inner.local.remove(release.digest);
@@ -109,10 +102,10 @@ impl Preparer {
         if let Some(unpacked) = self.inner.local.get(digest) {
             return Ok(unpacked);
         }
-        let bundle = self.inner.local.download_path(digest);
-        self.inner.store.bundles().fetch_to(digest, &bundle).await?;
+        let work = self.inner.local.work(digest);
+        self.inner.store.bundles().fetch_to(digest, &work.bundle).await?;
         let inner = self.inner.clone();
-        blocking(move || inner.local.unpack(digest, &bundle)).await?.map_err(NotPrepared::Unpack)
+        blocking(move || inner.local.unpack(digest, &work)).await?.map_err(NotPrepared::Unpack)
     }
 
     async fn assemble(

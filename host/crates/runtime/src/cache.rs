@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -58,9 +59,12 @@ impl CodeCache {
         self.folder.join(format!("{component_hex}-{fingerprint}.cwasm"))
     }
 
-    /// Where the compile child writes before its output is sealed.
+    /// Where a compile child writes before its output is sealed; a new name each time, because two apps may
+    /// have the same component.
     pub fn unsealed_path(&self, component_hex: &str) -> PathBuf {
-        self.folder.join(format!("{component_hex}-{}.{UNSEALED}", std::process::id()))
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(format!("{component_hex}-{}-{number}.{UNSEALED}", std::process::id()))
     }
 
     /// Seals what the compile child wrote and puts it in its place.

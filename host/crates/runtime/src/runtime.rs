@@ -120,7 +120,10 @@ impl Runtime {
         {
             return Ok((self.link(code, generation, labels, limits)?, generation));
         }
-        let read = std::fs::read(path)?;
+        let read = std::fs::read(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => PrepareError::Damaged,
+            _ => error.into(),
+        })?;
         if Digest::of(&read) != digest {
             return Err(PrepareError::Damaged);
         }
