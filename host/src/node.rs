@@ -143,7 +143,8 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     registration.register(&store).await.context("registering the node")?;
     let mut tasks = JoinSet::new();
     tasks.spawn(reconcile::heartbeat_forever(store.clone(), registration));
-    let local = LocalReleases::open(data.join("cache/bundles"), bundle_policy(limits)).context("opening the local cache")?;
+    let local = LocalReleases::open(data.join("cache/bundles"), bundle_policy(limits))
+        .context("opening the local cache")?;
     let preparer =
         Preparer::new(store.clone(), runtime.clone(), local.clone(), limits.policy, shards.handles.clone());
     let apps = Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());

@@ -88,8 +88,12 @@ impl Control {
     }
 
     /// A host name leads to one app only. Two publishes at the same moment can both pass; routing then
-    /// keeps the host with the app that had it first.
-    pub(super) async fn refuse_taken_hosts(&self, app: &AppName, manifest: &Manifest) -> Result<(), ControlError> {
+    /// gives the host to the app that is first by name.
+    pub(super) async fn refuse_taken_hosts(
+        &self,
+        app: &AppName,
+        manifest: &Manifest,
+    ) -> Result<(), ControlError> {
         if manifest.app.hosts.is_empty() {
             return Ok(());
         }

@@ -64,7 +64,8 @@ impl Forwarding {
         let mut client = Client { ip: peer.ip, https: false };
         if peer.trusted {
             client.ip = self.client_ip(peer, headers);
-            client.https = first_item(headers, &X_FORWARDED_PROTO) == Some("https");
+            client.https = last_item(headers, &X_FORWARDED_PROTO)
+                .is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
             append_hop(headers, &peer.text);
         } else {
             // Most requests carry none of these, and then removing costs as much as looking.
@@ -74,9 +75,8 @@ impl Forwarding {
             headers.remove(&X_FORWARDED_HOST);
             headers.remove(&X_FORWARDED_PORT);
         }
-        if !client.https {
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-        }
+        let proto = if client.https { "https" } else { "http" };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
         if !headers.contains_key(&X_FORWARDED_HOST)
             && let Some(host) = authority.or_else(|| headers.get(HOST).cloned())
         {
@@ -111,8 +111,9 @@ impl Forwarding {
     }
 }
 
-fn first_item<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()?.split(',').next().map(str::trim)
+/// What the nearest proxy said; those before it may only repeat what a client made up.
+fn last_item<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get_all(name).iter().next_back()?.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
 fn append_hop(headers: &mut HeaderMap, peer: &HeaderValue) {

@@ -128,11 +128,17 @@ fn refused(request: &Request<Incoming>) -> Option<ErrorPage> {
         ));
     }
     let mut hosts = request.headers().get_all(HOST).iter();
+    let authority = request.uri().authority().map(|authority| authority.as_str());
     let is_fine = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => is_authority(host.as_bytes()),
+        (Some(host), None) => {
+            // RFC 9112 lets an absolute target overrule Host; RFC 9113 calls two names malformed.
+            let overruled = request.version() < Version::HTTP_2;
+            let agrees = |other: &str| host.as_bytes().eq_ignore_ascii_case(other.as_bytes());
+            is_authority(host.as_bytes()) && (overruled || authority.is_none_or(agrees))
+        }
         (None, None) => request.version() != Version::HTTP_11,
         _ => false,
-    };
+    } && authority.is_none_or(|authority| is_authority(authority.as_bytes()));
     let detail = "A request has exactly one well-formed Host.";
     (!is_fine).then(|| ErrorPage::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail))
 }

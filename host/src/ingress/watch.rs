@@ -17,6 +17,9 @@ use super::{Ingress, Timeouts};
 /// How long a client may take nothing of what it is sent.
 pub const SEND_STALL: Duration = Duration::from_secs(30);
 
+/// Frames that only keep a connection of HTTP/2 alive are smaller.
+const H2_CONTROL_BYTES_MAX: usize = 64;
+
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What a connection is doing, for the sweep.
@@ -73,7 +76,10 @@ impl Watch {
     /// An answer that was handed over whole is still being sent, to a client that takes it.
     pub fn sent(&self, written: &Poll<io::Result<usize>>) {
         self.is_full.store(written.is_pending(), Ordering::Relaxed);
-        if matches!(written, Poll::Ready(Ok(1..))) && !self.is_busy() && !self.is_in_head() {
+        // Over h2c, pings and acknowledgements are no answer.
+        let least = if self.is_h2.load(Ordering::Relaxed) { H2_CONTROL_BYTES_MAX } else { 0 };
+        let is_answer = matches!(written, Poll::Ready(Ok(bytes)) if *bytes > least);
+        if is_answer && !self.is_busy() && !self.is_in_head() {
             self.enter(false);
         }
     }

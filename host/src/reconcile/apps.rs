@@ -6,9 +6,11 @@
 //! different apps do, so that a slow compilation holds up nobody else.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use typecase_cluster::Announcements;
 use typecase_model::{AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic};
@@ -66,6 +68,8 @@ struct Local {
     settled: Option<Generation>,
     /// The active release could not be loaded at this generation, and when that was tried.
     not_loaded: Option<(Generation, Instant)>,
+    /// The receipt for what serves, until it is written.
+    untold: Option<Receipt>,
     metrics: Option<Arc<AppMetrics>>,
 }
 
@@ -151,8 +155,13 @@ impl Apps {
         let inner = self.inner.clone();
         tokio::spawn(async move {
             loop {
-                if let Err(error) = inner.converge(&app).await {
-                    tracing::warn!(app.name = %app, "not converged, trying again: {error}");
+                // A fault in one pass must not be the app's last.
+                match AssertUnwindSafe(inner.converge(&app)).catch_unwind().await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(app.name = %app, "not converged, trying again: {error}");
+                    }
+                    Err(_) => tracing::error!(app.name = %app, "a pass panicked; trying again"),
                 }
                 let mut state = inner.state();
                 if !state.again.remove(&app) {
@@ -250,6 +259,7 @@ impl Inner {
             return Ok(true);
         };
         if serving == Some(release.number) {
+            self.tell_active(app, generation).await?;
             return Ok(true);
         }
         let began = Instant::now();
@@ -268,9 +278,20 @@ impl Inner {
         self.publish_routes();
         tracing::info!(app.name = %app, release.number = %release.number, "serving");
         let receipt = self.receipt(app, release.number, ReceiptState::Active, None, began);
-        self.store.put_receipt(&receipt, generation).await?;
-        self.announcements.announce(Topic::App(app.clone()));
+        self.state().apps.entry(app.clone()).or_default().untold = Some(receipt);
+        self.tell_active(app, generation).await?;
         Ok(true)
+    }
+
+    /// Writes the receipt for what serves now, unless that is done; a later pass tries again.
+    async fn tell_active(&self, app: &AppName, generation: Generation) -> Result<(), StoreError> {
+        let Some(receipt) = self.state().apps.get(app).and_then(|local| local.untold.clone()) else {
+            return Ok(());
+        };
+        self.store.put_receipt(&receipt, generation).await?;
+        self.state().apps.entry(app.clone()).or_default().untold = None;
+        self.announcements.announce(Topic::App(app.clone()));
+        Ok(())
     }
 
     /// Resolves when the app is at another generation; ends a rollout that is over its time.

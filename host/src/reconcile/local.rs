@@ -113,7 +113,11 @@ impl LocalReleases {
         unpacked
     }
 
-    fn unpack_into(&self, digest: Digest, Work { bundle, unpacking }: &Work) -> Result<Unpacked, BundleError> {
+    fn unpack_into(
+        &self,
+        digest: Digest,
+        Work { bundle, unpacking }: &Work,
+    ) -> Result<Unpacked, BundleError> {
         let io = |action: &'static str, path: &Path| {
             let path = path.to_owned();
             move |source| BundleError::Io { action, path, source }

@@ -2,10 +2,18 @@
 //!
 //! Sockets are refused by the WASI context itself, whose default allows no address.
 
+use std::sync::Arc;
+
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
+use crate::labels::ComponentLabels;
+
 /// What `wasi:http` asks the host about; one per instance and without state.
-pub(crate) struct Hooks;
+pub(crate) struct Hooks {
+    pub(crate) labels: Arc<ComponentLabels>,
+    /// One line for each instance: guests must not fill the log.
+    pub(crate) told: bool,
+}
 
 type Io = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
@@ -21,11 +29,17 @@ impl WasiHttpHooks for Hooks {
         _: Option<RequestOptions>,
         _: Io,
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send> {
-        tracing::info!(
-            target: "guest",
-            { http.host = request.uri().host().unwrap_or_default() },
-            "outgoing request refused: this server grants no outbound hosts"
-        );
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::info!(
+                target: "guest",
+                {
+                    app.name = %self.labels.app,
+                    release.number = self.labels.release,
+                    http.host = request.uri().host().unwrap_or_default(),
+                },
+                "outgoing request refused: this server grants no outbound hosts"
+            );
+        }
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http_body_util::BodyExt;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut};
@@ -65,7 +65,11 @@ type End = Result<(), CallError>;
 
 impl P3 {
     pub(crate) fn new(component: &Arc<CallContext>, pre: &ServicePre<InstanceState>) -> Self {
-        let handler = |_| ProxyHandler::new(Handler { component: component.clone(), pre: pre.clone() });
+        let instances = Arc::new(Semaphore::new(component.limits.concurrency as usize));
+        let handler = |_| {
+            let (instances, component) = (instances.clone(), component.clone());
+            ProxyHandler::new(Handler { instances, component, pre: pre.clone() })
+        };
         Self { handlers: std::array::from_fn(handler) }
     }
 
@@ -110,6 +114,12 @@ impl P3 {
             return timed_out(component);
         }
         if let Some(error) = error.downcast_ref::<InstantiationError<RequestData>>() {
+            if error.error.is::<ExpirationError>() {
+                return timed_out(component);
+            }
+            if error.error.is::<TooManyInstances>() {
+                return CallError::new(CallErrorKind::Overloaded, &error.error);
+            }
             return CallError::from_wasm(&error.error, false);
         }
         if let Some(code) = error.downcast_ref::<ErrorCode>() {
@@ -149,6 +159,8 @@ fn with_authority(
 }
 
 struct Handler {
+    /// As many as the app may have requests at once, over all threads.
+    instances: Arc<Semaphore>,
     component: Arc<CallContext>,
     pre: ServicePre<InstanceState>,
 }
@@ -167,10 +179,17 @@ impl HandlerState for Handler {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
         let component = self.component.clone();
+        // Reused instances outlive their requests, and so the requests' permits do not bound them.
+        let place = Arc::clone(&self.instances).try_acquire_owned().map_err(|_| {
+            wasmtime::Error::new(TooManyInstances { concurrency: component.limits.concurrency })
+        })?;
         let cpu = CpuMeter::new();
         let mut store = component.new_store(Arc::from(""), cpu.clone());
-        let proxy = self.pre.instantiate_async(&mut store).await?;
         let timeout = Duration::from_millis(u64::from(component.limits.timeout_ms));
+        // Nobody else ends an instance that never comes to be.
+        let proxy = tokio::time::timeout(timeout, self.pre.instantiate_async(&mut store))
+            .await
+            .map_err(|_| wasmtime::Error::new(ExpirationError))??;
         let requests = Arc::new(Mutex::new(Requests::default()));
         let reused = component.limits.reuse > 1;
         Ok(Instance {
@@ -178,9 +197,16 @@ impl HandlerState for Handler {
             proxy: Proxy::P3(proxy),
             view: |state| state.http(),
             expiration: Expiration { timeout, reused, timer: None, cpu, requests: requests.clone() },
-            state: Worker { timeout, component, requests },
+            state: Worker { timeout, component, requests, _place: place },
         })
     }
+}
+
+/// Instances that wait or tidy up have used up what the app may have.
+#[derive(Debug, thiserror::Error)]
+#[error("the app has as many instances as it may have requests at once, {concurrency}")]
+struct TooManyInstances {
+    concurrency: u32,
 }
 
 /// The requests of one instance that somebody still waits for.
@@ -249,6 +275,7 @@ impl WorkerExpiration for Expiration {
 }
 
 struct Worker {
+    _place: OwnedSemaphorePermit,
     component: Arc<CallContext>,
     timeout: Duration,
     requests: Arc<Mutex<Requests>>,

@@ -183,7 +183,7 @@ impl Runtime {
         // A core module was made into a component in memory: the child needs it in a file.
         let made = component.first_chunk::<8>() != file_head(path)?.as_ref();
         let compiled = if made {
-            let input = unsealed.with_extension("component");
+            let input = unsealed.with_extension("component.unsealed");
             std::fs::write(&input, component)?;
             let compiled = self.compiler.compile(generation, &input, &unsealed).await;
             let _ = std::fs::remove_file(&input);

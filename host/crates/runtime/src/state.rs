@@ -63,7 +63,7 @@ impl InstanceState {
         let state = Self {
             wasi: None,
             http,
-            hooks: Hooks,
+            hooks: Hooks { labels: labels.clone(), told: false },
             table,
             memory,
             labels,

@@ -10,7 +10,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::engine::TICK_MS;
 
@@ -33,9 +33,19 @@ impl Turns {
 
     /// Resolves when the calling guest may compute for another slice.
     pub(crate) async fn next(self) {
-        // Whoever resumes drops the lock and computes at once, within the same poll; the next one in line
-        // is woken by that, but polled, and so starts to count, only when this slice is over.
+        let (turn, mine) = oneshot::channel();
+        // The line is held by a task, which is always polled. A guest may be polled by its client's reading
+        // alone, and a client that does not read must not keep the others waiting.
+        tokio::spawn(self.hand_out(turn));
+        // The task ends early only with its runtime.
+        let _ = mine.await;
+    }
+
+    async fn hand_out(self, turn: oneshot::Sender<()>) {
         let _line = self.0.lock().await;
+        if turn.is_closed() {
+            return;
+        }
         let others_since = Instant::now();
         let mut round_since = others_since;
         loop {
@@ -44,9 +54,12 @@ impl Turns {
             let now = Instant::now();
             let idle = now - round_since < IDLE_ROUND;
             if idle || now - others_since >= Duration::from_millis(TICK_MS) {
-                return;
+                break;
             }
             round_since = now;
         }
+        let _ = turn.send(());
+        // The guest computes now; the next one in line starts to count when this slice is over.
+        tokio::task::yield_now().await;
     }
 }
