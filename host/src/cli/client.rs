@@ -44,11 +44,11 @@ impl Client {
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.answer(self.request(Method::GET, path), READ_TIMEOUT).await
+        self.answer(self.request(Method::GET, path), READ_TIMEOUT).await.map_err(not_a_rollout)
     }
 
     pub async fn delete(&self, path: &str) -> Result<Value, Failure> {
-        self.answer(self.request(Method::DELETE, path), READ_TIMEOUT).await
+        self.answer(self.request(Method::DELETE, path), READ_TIMEOUT).await.map_err(not_a_rollout)
     }
 
     pub async fn post(&self, path: &str, body: &Value, timeout: Duration) -> Result<Value, Failure> {
@@ -154,6 +154,14 @@ impl Client {
             true => failure.advise("start a node with `typecase node`, or give --server URL".to_owned()),
             false => failure,
         }
+    }
+}
+
+/// A server that does not answer is out of reach, unless a rollout was asked of it, which may go on.
+fn not_a_rollout(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::NotConverged => Failure { exit: Exit::Unreachable, ..failure },
+        _ => failure,
     }
 }
 

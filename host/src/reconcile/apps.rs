@@ -196,11 +196,11 @@ impl Inner {
             let Some(desired) = self.store.desired_of(app).await? else {
                 return Ok(());
             };
-            if let Some(unreadable) = &desired.unreadable {
-                tracing::error!(app.name = %app, "a release cannot be read here and is left alone: {unreadable}");
-                return Ok(());
-            }
             let generation = desired.app.generation;
+            if let Some(unreadable) = &desired.unreadable {
+                tracing::error!(app.name = %app, "a release cannot be read here: {unreadable}");
+                return self.give_up_unreadable(&desired, unreadable).await;
+            }
             let serves = self.serve_active(app, desired.active.as_ref(), generation).await?;
             let Some(candidate) = desired.candidate else {
                 // What could not be loaded may be later: storage comes back, or someone publishes it again.
@@ -223,6 +223,17 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Ends the rollout of a candidate that this node is too old for; leaves everything else alone.
+    async fn give_up_unreadable(&self, desired: &Desired, unreadable: &str) -> Result<(), StoreError> {
+        let app = &desired.app;
+        if let (Some(number), None) = (app.candidate, &desired.candidate)
+            && self.store.abort(&app.name, number, app.generation, unreadable).await?
+        {
+            self.announcements.announce(Topic::App(app.name.clone()));
+        }
+        Ok(())
     }
 
     /// Makes the active release serve, if another one does. False when it cannot be loaded.
