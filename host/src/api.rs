@@ -11,6 +11,7 @@ mod openapi;
 mod problem;
 mod releases;
 mod request;
+mod settings;
 mod setup;
 mod tokens;
 
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::control::Control;
@@ -48,6 +49,10 @@ pub fn router(control: Control) -> Router {
         .route("/api/v1/apps/{app}/releases/{release}", get(releases::show))
         .route("/api/v1/apps/{app}/releases/{release}/receipts", get(releases::receipts))
         .route("/api/v1/nodes", get(nodes::list))
+        .route("/api/v1/settings", get(settings::show))
+        .route("/api/v1/settings/history", get(settings::history))
+        .route("/api/v1/settings/diff", get(settings::diff))
+        .route("/api/v1/settings/receipts", get(settings::receipts))
         .route("/api/v1/me", get(tokens::me))
         .route("/api/v1/sign-out", post(setup::sign_out))
         .route_layer(quick())
@@ -64,7 +69,15 @@ pub fn router(control: Control) -> Router {
     let admin = Router::new()
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{name}", delete(tokens::revoke))
+        .route("/api/v1/nodes/{node}/drain", post(nodes::drain))
+        .route("/api/v1/nodes/{node}/resume", post(nodes::resume))
         .route_layer(quick())
+        .route_layer(from_fn_with_state(control.clone(), access::admin));
+
+    // These wait for the nodes and have deadlines of their own.
+    let settings = Router::new()
+        .route("/api/v1/settings", patch(settings::change))
+        .route("/api/v1/settings/rollback", post(settings::roll_back))
         .route_layer(from_fn_with_state(control.clone(), access::admin));
 
     Router::new()
@@ -72,6 +85,7 @@ pub fn router(control: Control) -> Router {
         .merge(viewer)
         .merge(publisher)
         .merge(admin)
+        .merge(settings)
         .fallback(async || problem::Problem::of_status(StatusCode::NOT_FOUND, String::new()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())

@@ -7,6 +7,7 @@ mod compile_component;
 mod credentials;
 mod doctor;
 mod failure;
+mod generate;
 mod local_bundle;
 mod node;
 mod nodes;
@@ -17,6 +18,7 @@ mod releases;
 mod rollback;
 mod rollout;
 mod server;
+mod settings;
 mod text;
 mod token;
 mod withdraw;
@@ -82,8 +84,12 @@ enum Command {
     Rollback(rollback::RollbackArguments),
     /// Stop serving an app; its releases are kept.
     Withdraw(withdraw::WithdrawArguments),
-    /// List the nodes.
-    Nodes,
+    /// List the nodes; drain and resume one.
+    Nodes(nodes::NodesArguments),
+    /// Look at the cluster's settings, change them, roll them back.
+    Settings(settings::SettingsArguments),
+    /// Make a load balancer's configuration from the live cluster.
+    Generate(generate::GenerateArguments),
     /// Manage API tokens.
     Token(token::TokenArguments),
     /// Check this machine and the server.
@@ -122,7 +128,9 @@ fn talk_to_server(global: &GlobalArguments, command: Command) -> Result<Answer, 
             Command::Releases(arguments) => releases::run(&client, arguments).await,
             Command::Rollback(arguments) => rollback::run(&client, arguments).await,
             Command::Withdraw(arguments) => withdraw::run(&client, arguments).await,
-            Command::Nodes => nodes::run(&client).await,
+            Command::Nodes(arguments) => nodes::run(&client, arguments).await,
+            Command::Settings(arguments) => settings::run(&client, arguments).await,
+            Command::Generate(arguments) => generate::run(&client, arguments).await,
             Command::Token(arguments) => token::run(&client, arguments).await,
             Command::Node(_) | Command::Doctor(_) | Command::CompileComponent { .. } => Err(Failure::local(
                 Exit::Usage,

@@ -4,6 +4,7 @@
 //! configures a server mends it in one go. Each section is a file beside this one; `docs/config.md`
 //! is its reference, and a test below keeps the two in step.
 
+mod cluster;
 mod drain;
 mod ingress;
 mod limits;
@@ -18,10 +19,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
+pub use cluster::ClusterConfig;
 pub use drain::DrainConfig;
-pub use ingress::IngressConfig;
+pub use ingress::{IngressConfig, parse_network};
 pub use limits::LimitsConfig;
-pub use log::{AccessLog, LogConfig, LogFormat};
+pub use log::{AccessLog, LogConfig, LogFormat, is_log_level};
 pub use node::{DATABASE_FILE, NodeConfig, data_dir_default};
 pub use secret::Secret;
 pub use setup::SetupConfig;
@@ -41,6 +43,8 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub node: NodeConfig,
+    /// None: this node is alone.
+    pub cluster: Option<ClusterConfig>,
     pub limits: LimitsConfig,
     pub log: LogConfig,
     pub drain: DrainConfig,
@@ -148,11 +152,14 @@ fn is_ours(name: &str) -> bool {
 
 fn read(reader: &mut Reader, environment: &HashMap<String, String>) -> Config {
     let node = NodeConfig::read(reader);
+    if reader.has_section("cluster") {
+        reader.refuse(
+            "storage",
+            "a cluster shares its bundles: remove the section; cluster.storage says where they are",
+        );
+    }
     let storage = StorageConfig::read(reader, &node.data);
-    reader.refuse(
-        "cluster",
-        "this version runs as a single node: remove the section, or run the release that brings clusters",
-    );
+    let cluster = ClusterConfig::read(reader);
     reader.refuse(
         "app",
         "this looks like an app's manifest (typecase.toml): --config wants the node's own file, see docs/config.md",
@@ -164,6 +171,7 @@ fn read(reader: &mut Reader, environment: &HashMap<String, String>) -> Config {
         ingress: IngressConfig::read(reader),
         setup: SetupConfig::read(reader, environment, &node.data),
         node,
+        cluster,
         storage,
     }
 }

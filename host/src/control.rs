@@ -9,6 +9,7 @@ pub mod identity;
 pub mod nodes;
 pub mod publish;
 pub mod rollout;
+pub mod settings;
 pub mod upload;
 
 use std::path::PathBuf;
@@ -18,12 +19,13 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
-use typecase_model::LimitPolicy;
 use typecase_store::Store;
 
 pub use error::{Class, ControlError};
 pub use identity::Identity;
-use upload::Uploads;
+use upload::{Upload, Uploads};
+
+use crate::settings::LiveSettings;
 
 /// Bundles that are judged at once: each may hold a whole component in memory and keep a core busy.
 const CHECKS_MAX: usize = 2;
@@ -33,12 +35,10 @@ pub struct ControlParts {
     pub store: Store,
     pub announcements: Announcements,
     pub identity: Identity,
-    pub limits: LimitPolicy,
-    pub bundle_policy: BundlePolicy,
+    /// Limits of apps, of uploads and of rollouts, among others.
+    pub settings: Arc<LiveSettings>,
     /// A folder on the node's own disk for uploads; whatever a crash left there is removed.
     pub uploads_dir: PathBuf,
-    /// How long all nodes together may take to prepare a release.
-    pub rollout_timeout: Duration,
 }
 
 /// The use cases; clones share everything.
@@ -51,26 +51,22 @@ struct Inner {
     store: Store,
     announcements: Announcements,
     identity: Identity,
-    limits: LimitPolicy,
-    bundle_policy: BundlePolicy,
+    settings: Arc<LiveSettings>,
     uploads: Uploads,
     checks: Arc<Semaphore>,
-    rollout_timeout: Duration,
 }
 
 impl Control {
     pub async fn new(parts: ControlParts) -> Result<Self, ControlError> {
-        let uploads = Uploads::open(parts.uploads_dir, parts.bundle_policy.bundle_bytes_max).await?;
+        let uploads = Uploads::open(parts.uploads_dir).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 store: parts.store,
                 announcements: parts.announcements,
                 identity: parts.identity,
-                limits: parts.limits,
-                bundle_policy: parts.bundle_policy,
+                settings: parts.settings,
                 uploads,
                 checks: Arc::new(Semaphore::new(CHECKS_MAX)),
-                rollout_timeout: parts.rollout_timeout,
             }),
         })
     }
@@ -79,11 +75,17 @@ impl Control {
         &self.inner.identity
     }
 
-    pub fn uploads(&self) -> &Uploads {
-        &self.inner.uploads
+    /// Begins an upload. `announced` is the size its sender claims, refused before a byte of it is read.
+    pub async fn begin_upload(&self, announced: Option<u64>) -> Result<Upload, ControlError> {
+        self.inner.uploads.begin(announced, self.bundle_policy().bundle_bytes_max).await
     }
 
     pub fn rollout_timeout(&self) -> Duration {
-        self.inner.rollout_timeout
+        self.inner.settings.load().effective.rollout_timeout
+    }
+
+    fn bundle_policy(&self) -> BundlePolicy {
+        let bundle_bytes_max = self.inner.settings.load().effective.bundle_bytes_max;
+        BundlePolicy { bundle_bytes_max, ..BundlePolicy::default() }
     }
 }

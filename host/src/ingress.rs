@@ -32,6 +32,7 @@ pub use routes::{AppRoute, LiveRelease, RouteTable};
 
 use crate::config::{IngressConfig, LimitsConfig};
 use crate::lifecycle::Lifecycle;
+use crate::settings::LiveSettings;
 use access_log::AccessLog;
 use forwarded::Forwarding;
 
@@ -59,10 +60,11 @@ impl Ingress {
         limits: &LimitsConfig,
         access_log: &AccessLogWriter,
         lifecycle: Arc<Lifecycle>,
+        settings: Arc<LiveSettings>,
     ) -> Self {
         Self {
             routes: ArcSwap::default(),
-            forwarding: Forwarding::new(config.trusted_proxies.clone()),
+            forwarding: Forwarding::new(settings),
             base_domain: config.base_domain.clone(),
             access_log: access_log.handle(),
             lifecycle,

@@ -9,8 +9,12 @@ use tokio_util::sync::CancellationToken;
 pub struct Lifecycle {
     loaded: AtomicBool,
     draining: AtomicBool,
-    /// Cancelled when the listeners close and connections finish what they have.
+    /// Draining because the operator wants it so; may be taken back.
+    set_aside: AtomicBool,
+    /// Cancelled when the listeners close; connections go on.
     pub closing: CancellationToken,
+    /// Cancelled after that, when connections end with what they have.
+    pub parting: CancellationToken,
 }
 
 impl Lifecycle {
@@ -28,8 +32,13 @@ impl Lifecycle {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// What the operator wants: the same as draining, without an end. True when this is news.
+    pub fn set_aside(&self, set_aside: bool) -> bool {
+        self.set_aside.swap(set_aside, Ordering::AcqRel) != set_aside
+    }
+
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.load(Ordering::Acquire) || self.set_aside.load(Ordering::Acquire)
     }
 
     /// True while load balancers should send requests here.

@@ -10,6 +10,7 @@ mod lifecycle;
 mod log_writer;
 mod node;
 mod reconcile;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,16 @@
 //! The composition root: how a node is put together, run and taken down, top to bottom.
 
 use std::fs::{self, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use rand::TryRngCore as _;
+use rand::rngs::OsRng;
 use rustix::fs::FlockOperation;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,21 +19,33 @@ use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
 use typecase_model::NodeId;
 use typecase_runtime::{CompilePolicy, Runtime, RuntimePolicy};
-use typecase_store::Store;
+use typecase_store::{ClusterSecret, Store, StoreError};
 
 use crate::admin::{self, Vitals, vitals_router};
 use crate::api;
-use crate::config::{Config, DATABASE_FILE, LimitsConfig};
+use crate::config::{Config, DATABASE_FILE};
 use crate::control::{Control, ControlParts, Identity};
 use crate::ingress::{self, AccessLogWriter, Ingress};
 use crate::lifecycle::Lifecycle;
-use crate::reconcile::{self, Apps, LocalReleases, Preparer, Registration};
+use crate::reconcile::{self, Apps, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch};
+use crate::settings::{LiveSettings, LogLevel};
 
 /// The control plane waits much and computes little; its threads are not the data plane's.
 const CONTROL_THREADS: usize = 2;
 
 /// Files that 10,000 connections, 500 apps and the database need together, with room.
 const OPEN_FILES: u64 = 65_536;
+
+/// What an instance's place in the pool can hold; address space is reserved for that much anyway, so that the
+/// settings may raise the maximum that holds for apps.
+const MEMORY_MB_MAX: u32 = 4_096;
+
+/// How long the start of a node waits for its bundle storage.
+const STORAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long connections without a request are kept after the listeners have closed. A balancer learns from a refused
+/// connection that the node is gone; until then it may send a request into one that it has kept.
+const PARTING_MAX: Duration = Duration::from_secs(1);
 
 /// How long the end of a node waits for its database.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,7 +55,7 @@ const DURATION_BUCKETS: [f64; 12] =
     [0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Runs a node until it is told to stop; returns when everything in flight has ended.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config, log_level: LogLevel) -> anyhow::Result<()> {
     // What a node writes, secrets among it, is for its own user, also in a folder that somebody else made.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files();
@@ -52,13 +67,13 @@ pub fn run(config: Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the control plane's threads")?;
-    let result = control_runtime.block_on(run_in_control(config));
+    let result = control_runtime.block_on(run_in_control(config, log_level));
     // Whatever is still blocked, on a hung storage for example, must not hold up the exit.
     control_runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }
 
-async fn run_in_control(config: Config) -> anyhow::Result<()> {
+async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<()> {
     let started = Instant::now();
 
     // The data folder, and nobody else in it.
@@ -71,18 +86,23 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let _lock = lock(data)?;
     let node_id = node_id(data)?;
     let metrics = install_metrics()?;
+    // What may change while the node runs; until the database was asked, the configuration.
+    let settings = Arc::new(LiveSettings::new(&config, log_level));
 
     // Clients: the system of record, the doorbell, the bundle storage.
-    let store = Store::open_sqlite(&data.join(DATABASE_FILE), &config.storage.path)
-        .await
-        .context("opening the database")?;
-    let announcements = Announcements::in_process();
+    let (store, announcements) = connect(&config).await?;
+    let storage = StorageWatch::default();
+    match tokio::time::timeout(STORAGE_TIMEOUT, storage.look(&store)).await {
+        Ok(Err(error @ StoreError::Refused(_))) => return Err(error.into()),
+        // What was unpacked here before still serves; the node says what it lacks.
+        Ok(_) | Err(_) => {}
+    }
 
     // The sandboxes.
     let limits = &config.limits;
     let runtime = Runtime::new(RuntimePolicy {
         instances_max: limits.instances_max,
-        memory_mb_max: limits.policy.max.memory_mb,
+        memory_mb_max: MEMORY_MB_MAX,
         compile: CompilePolicy {
             memory_mb: limits.compile_memory_mb,
             timeout_ms: limits.compile_timeout_ms,
@@ -100,26 +120,26 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let access_log =
         AccessLogWriter::start(&config.log, &data.join("log")).context("opening the access log")?;
     let lifecycle = Arc::new(Lifecycle::default());
-    let ingress = Arc::new(Ingress::new(&config.ingress, limits, &access_log, lifecycle.clone()));
+    let ingress = Ingress::new(&config.ingress, limits, &access_log, lifecycle.clone(), settings.clone());
+    let ingress = Arc::new(ingress);
     let shards = match config.ingress.shards {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count as usize,
     };
-    let shards = ingress::serve(&ingress, config.node.listen, shards)
+    let mut shards = ingress::serve(&ingress, config.node.listen, shards)
         .with_context(|| format!("listening on {} (node.listen, or --listen)", config.node.listen))?;
 
     // The control plane's use cases.
     let password = config.setup.admin_password.as_ref().map(|password| password.expose());
-    let identity =
-        Identity::start(store.clone(), data, password).await.context("starting the identity service")?;
+    let identity = Identity::start(store.clone(), &node_id, data, password)
+        .await
+        .context("starting the identity service")?;
     let control = Control::new(ControlParts {
         store: store.clone(),
         announcements: announcements.clone(),
         identity: identity.identity,
-        limits: limits.policy,
-        bundle_policy: bundle_policy(limits),
+        settings: settings.clone(),
         uploads_dir: data.join("uploads"),
-        rollout_timeout: Duration::from_millis(u64::from(limits.rollout_timeout_ms)),
     })
     .await
     .context("opening the folder for uploads")?;
@@ -138,16 +158,36 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     let registration = Registration {
         id: node_id.clone(),
         name: config.node.name.clone(),
-        admin: config.node.advertise.clone(),
+        admin: with_port(&config.node.advertise, admin_address.port()),
+        apps: with_port(&config.node.advertise_apps, shards.address.port()),
     };
     registration.register(&store).await.context("registering the node")?;
     let mut tasks = JoinSet::new();
-    tasks.spawn(reconcile::heartbeat_forever(store.clone(), registration));
-    let local = LocalReleases::open(data.join("cache/bundles"), bundle_policy(limits))
+    let heartbeat = Heartbeat {
+        store: store.clone(),
+        announcements: announcements.clone(),
+        lifecycle: lifecycle.clone(),
+        registration,
+        storage: storage.clone(),
+    };
+    tasks.spawn(heartbeat.run());
+    tasks.spawn(storage.run(store.clone()));
+    let local = LocalReleases::open(data.join("cache/bundles"), accepted_bundles())
         .context("opening the local cache")?;
-    let preparer =
-        Preparer::new(store.clone(), runtime.clone(), local.clone(), limits.policy, shards.handles.clone());
-    let apps = Apps::new(store.clone(), control, announcements, preparer, ingress.clone(), node_id.clone());
+    let preparer = Preparer::new(
+        store.clone(),
+        announcements.clone(),
+        runtime.clone(),
+        local.clone(),
+        settings.clone(),
+        shards.handles.clone(),
+    );
+    let mut settings_task = SettingsTask::new(store.clone(), settings.clone(), node_id.clone());
+    if let Err(error) = settings_task.look().await {
+        tracing::warn!("the cluster's settings cannot be read yet; the configuration holds: {error}");
+    }
+    tasks.spawn(settings_task.run(announcements.clone()));
+    let apps = Apps::new(store.clone(), control, announcements.clone(), preparer, ingress.clone(), node_id.clone());
     // From here on a stop is orderly; before, there is nothing to finish.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -156,9 +196,11 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     }
+    shards.open().with_context(|| format!("listening on {} (node.listen, or --listen)", shards.address))?;
     lifecycle.set_loaded();
     tasks.spawn(apps.run());
-    tasks.spawn(reconcile::collect_forever(store.clone(), local, runtime));
+    tasks.spawn(reconcile::heal_forever(store.clone(), local.clone(), announcements.clone()));
+    tasks.spawn(reconcile::collect_forever(store.clone(), node_id.clone(), local, runtime, settings.clone()));
     tasks.spawn(keep_metrics(metrics));
     tracing::info!(
         node.id = %node_id, node.name = %config.node.name, apps.address = %shards.address, admin.address = %admin_address,
@@ -181,11 +223,17 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
         tracing::warn!("second signal: exiting now");
         std::process::exit(130);
     });
-    tracing::info!(delay_ms = config.drain.delay_ms, grace_ms = config.drain.grace_ms, "draining");
+    let drain = settings.load().effective.drain.clone();
+    tracing::info!(delay_ms = drain.delay_ms, grace_ms = drain.grace_ms, "draining");
     lifecycle.start_draining();
-    tokio::time::sleep(Duration::from_millis(u64::from(config.drain.delay_ms))).await;
+    tokio::time::sleep(Duration::from_millis(u64::from(drain.delay_ms))).await;
     lifecycle.closing.cancel();
-    let grace_ends = Instant::now() + Duration::from_millis(u64::from(config.drain.grace_ms));
+    let parting = Instant::now() + PARTING_MAX.min(Duration::from_millis(u64::from(drain.delay_ms)));
+    while !shards.are_finished() && Instant::now() < parting {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    lifecycle.parting.cancel();
+    let grace_ends = Instant::now() + Duration::from_millis(u64::from(drain.grace_ms));
     while !shards.are_finished() && Instant::now() < grace_ends {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -197,14 +245,40 @@ async fn run_in_control(config: Config) -> anyhow::Result<()> {
     if let Err(error) = store.sign_off(&node_id).await {
         tracing::warn!("the node could not sign off: {error}");
     }
+    announcements.close().await;
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     drop(access_log);
     tracing::info!("stopped");
     Ok(())
 }
 
-fn bundle_policy(limits: &LimitsConfig) -> BundlePolicy {
-    BundlePolicy { bundle_bytes_max: u64::from(limits.bundle_mb) * 1024 * 1024, ..BundlePolicy::default() }
+/// What was published is unpacked, though the limit for uploads may be lower by now.
+fn accepted_bundles() -> BundlePolicy {
+    BundlePolicy { bundle_bytes_max: u64::from(u32::MAX), ..BundlePolicy::default() }
+}
+
+/// Port 0 asks the system for one; others must be told which it was.
+fn with_port(advertised: &str, port: u16) -> String {
+    match advertised.strip_suffix(":0") {
+        Some(host) => format!("{host}:{port}"),
+        None => advertised.to_owned(),
+    }
+}
+
+/// The services that a cluster shares, or what takes their place on a single node.
+async fn connect(config: &Config) -> anyhow::Result<(Store, Announcements)> {
+    let Some(cluster) = &config.cluster else {
+        let database = config.node.data.join(DATABASE_FILE);
+        let secret = node_secret(&config.node.data)?;
+        let store = Store::open_sqlite(&database, &config.storage.path, &secret).await;
+        return Ok((store.context("opening the database")?, Announcements::in_process()));
+    };
+    let store = Store::open_cluster(&cluster.database, &cluster.storage, &cluster.secret)
+        .await
+        .context("joining the cluster")?;
+    let id = store.cluster_id().unwrap_or_default();
+    let announcements = Announcements::redis(cluster.redis.clone(), id);
+    Ok((store, announcements))
 }
 
 /// Two nodes in one folder would overwrite each other's caches and share an identity.
@@ -226,6 +300,30 @@ fn node_id(data: &Path) -> anyhow::Result<NodeId> {
     let id: NodeId = format!("node-{}", uuid::Uuid::now_v7().simple()).parse()?;
     fs::write(&path, id.as_str()).with_context(|| format!("writing {}", path.display()))?;
     Ok(id)
+}
+
+/// What a node without a cluster seals apps' secrets with; made at the first start. Whoever restores a database
+/// without it has to set those secrets again.
+fn node_secret(data: &Path) -> anyhow::Result<ClusterSecret> {
+    let path = data.join("secret");
+    if !path.exists() {
+        let mut random = [0; 32];
+        OsRng.try_fill_bytes(&mut random).context("asking the system for random numbers")?;
+        let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        // Whole or not at all: half a secret after a power cut would stop the next start.
+        let unfinished = data.join("secret.unfinished");
+        let write = || -> std::io::Result<()> {
+            let options = &mut File::options();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+            writeln!(file, "{text}")?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            File::open(data)?.sync_all()
+        };
+        write().with_context(|| format!("writing {}", path.display()))?;
+    }
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    ClusterSecret::new(text.trim()).map_err(|problem| anyhow!("{}: {problem}", path.display()))
 }
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {

@@ -26,6 +26,7 @@ mod races;
 mod refusals;
 mod rollback;
 mod routing;
+mod settings;
 mod start;
 mod storm;
 mod tidy;

@@ -27,7 +27,7 @@ pub struct Operation {
 const WAIT: (&str, &str) = ("wait", "0: answer at once, do not wait for the rollout's end");
 const TIMEOUT: (&str, &str) = ("timeout_ms", "how long to wait for the rollout's end");
 
-pub const OPERATIONS: [Operation; 20] = [
+pub const OPERATIONS: [Operation; 28] = [
     open("get", "/api/openapi.json", "This description").answers("Any"),
     open("get", "/setup", "The page behind the one-time setup link")
         .takes(&[("token", "secret of the link")]),
@@ -64,6 +64,38 @@ pub const OPERATIONS: [Operation; 20] = [
         .answers("Rollout"),
     role(Role::Publisher, "post", "/api/v1/apps/{app}/withdraw", "Stop serving the app").answers("App"),
     role(Role::Viewer, "get", "/api/v1/nodes", "All nodes, lost ones too").answers("Nodes"),
+    role(Role::Admin, "post", "/api/v1/nodes/{node}/drain", "Have balancers leave the node alone")
+        .answers("Any"),
+    role(Role::Admin, "post", "/api/v1/nodes/{node}/resume", "Let balancers come back to the node")
+        .answers("Any"),
+    role(Role::Viewer, "get", "/api/v1/settings", "The cluster's settings, and what they come to here")
+        .answers("Settings"),
+    role(Role::Viewer, "get", "/api/v1/settings/history", "Changes of the settings, newest first")
+        .takes(&[("count", "how many, at most 200")])
+        .answers("SettingsHistory"),
+    role(
+        Role::Viewer,
+        "get",
+        "/api/v1/settings/diff",
+        "What differs between two generations of the settings",
+    )
+    .takes(&[("from", "generation, else the one before `to`"), ("to", "generation, else the newest")])
+    .answers("SettingsDiff"),
+    role(Role::Viewer, "get", "/api/v1/settings/receipts", "What each node made of the settings")
+        .answers("SettingsReceipts"),
+    role(Role::Admin, "patch", "/api/v1/settings", "Change settings; null takes a key out")
+        .takes(&[("wait", "0: answer at once"), ("timeout_ms", "how long to wait for the nodes")])
+        .sends("SettingsChange")
+        .answers("SettingsChanged"),
+    role(
+        Role::Admin,
+        "post",
+        "/api/v1/settings/rollback",
+        "Make an older generation of the settings hold again",
+    )
+    .takes(&[("wait", "0: answer at once"), ("timeout_ms", "how long to wait for the nodes")])
+    .sends("SettingsRollBack")
+    .answers("SettingsChanged"),
     role(Role::Admin, "get", "/api/v1/tokens", "API tokens, without their secrets").answers("Tokens"),
     role(Role::Admin, "post", "/api/v1/tokens", "Make an API token; its secret is shown this once")
         .sends("NewToken")
@@ -164,8 +196,8 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     .to_string()
 });
 
-/// Objects by name: each field with its type; a `?` says that it may be null or missing, `[]` a list.
-const SCHEMAS: [(&str, &[(&str, &str)]); 20] = [
+/// Objects by name: each field with its type; a `?` says that it may be null or missing, `[]` a list, `any` anything.
+const SCHEMAS: [(&str, &[(&str, &str)]); 29] = [
     ("Any", &[]),
     (
         "Problem",
@@ -177,6 +209,8 @@ const SCHEMAS: [(&str, &[(&str, &str)]); 20] = [
             ("code", "string"),
             ("request_id", "string"),
             ("receipts", "Receipt[]?"),
+            ("expected_generation", "integer?"),
+            ("found_generation", "integer?"),
         ],
     ),
     ("SetUp", &[("token", "string"), ("password", "string")]),
@@ -244,6 +278,50 @@ const SCHEMAS: [(&str, &[(&str, &str)]); 20] = [
     ("Activation", &[("release", "integer"), ("expected_generation", "integer?")]),
     ("RollBack", &[("to", "integer?")]),
     ("Nodes", &[("nodes", "Any[]")]),
+    (
+        "Settings",
+        &[
+            ("generation", "integer"),
+            ("changed_by", "string"),
+            ("note", "string"),
+            ("created_unix_ms", "integer"),
+            ("settings", "Any"),
+            ("applied_generation", "integer?"),
+            ("effective", "Any[]"),
+        ],
+    ),
+    ("SettingsHistory", &[("history", "Any[]")]),
+    ("SettingDifference", &[("key", "string"), ("from", "any"), ("to", "any")]),
+    ("SettingsDiff", &[("from", "integer"), ("to", "integer"), ("changes", "SettingDifference[]")]),
+    (
+        "SettingsReceipt",
+        &[
+            ("node", "string"),
+            ("name", "string"),
+            ("health", "string"),
+            ("state", "string"),
+            ("detail", "string?"),
+            ("ignored", "string[]"),
+            ("at_unix_ms", "integer?"),
+        ],
+    ),
+    (
+        "SettingsReceipts",
+        &[("generation", "integer"), ("converged", "boolean"), ("receipts", "SettingsReceipt[]")],
+    ),
+    ("SettingsChange", &[("expected", "integer?"), ("changes", "Any"), ("note", "string?")]),
+    ("SettingsRollBack", &[("to", "integer"), ("expected", "integer?"), ("note", "string?")]),
+    (
+        "SettingsChanged",
+        &[
+            ("generation", "integer"),
+            ("unchanged", "boolean"),
+            ("changes", "SettingDifference[]"),
+            ("converged", "boolean"),
+            ("receipts", "SettingsReceipt[]"),
+            ("duration_ms", "integer"),
+        ],
+    ),
     ("Tokens", &[("tokens", "Token[]")]),
     ("NewToken", &[("name", "string"), ("role", "string")]),
     (
@@ -279,6 +357,9 @@ fn schema(kind: &str) -> Value {
     }
     if let Some(kind) = kind.strip_suffix("[]") {
         return json!({ "type": "array", "items": schema(kind) });
+    }
+    if kind == "any" {
+        return json!({});
     }
     match kind.starts_with(|first: char| first.is_ascii_uppercase()) {
         true => json!({ "$ref": format!("#/components/schemas/{kind}") }),

@@ -5,7 +5,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTE
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
-use typecase_model::{NameError, Receipt};
+use typecase_model::{Generation, NameError, Receipt};
 
 use crate::control::{Class, ControlError};
 
@@ -16,12 +16,15 @@ pub struct Problem {
     pub code: &'static str,
     pub detail: String,
     pub receipts: Vec<Receipt>,
+    /// Of a change that lost against another one: expected and found.
+    pub generations: Option<(Option<Generation>, Generation)>,
     pub retry_after_s: Option<u64>,
 }
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), receipts: Vec::new(), retry_after_s: None }
+        let (receipts, generations) = (Vec::new(), None);
+        Self { status, code, detail: detail.into(), receipts, generations, retry_after_s: None }
     }
 
     /// A request that is wrong and stays wrong.
@@ -54,7 +57,7 @@ impl Problem {
 
     /// The document, with the id under which the log says more.
     pub fn into_document(self, request_id: &str) -> Response {
-        let Self { status, code, detail, receipts, retry_after_s } = self;
+        let Self { status, code, detail, receipts, generations, retry_after_s } = self;
         let mut document = json!({
             "type": format!("urn:typecase:problem:{code}"),
             "title": title(code),
@@ -65,6 +68,10 @@ impl Problem {
         });
         if !receipts.is_empty() {
             document["receipts"] = json!(receipts);
+        }
+        if let Some((expected, found)) = generations {
+            document["expected_generation"] = json!(expected);
+            document["found_generation"] = json!(found);
         }
         let mut response = (status, document.to_string()).into_response();
         let headers = response.headers_mut();
@@ -112,6 +119,7 @@ impl From<ControlError> for Problem {
             code: error.code(),
             detail: error.detail(),
             receipts: error.receipts().to_vec(),
+            generations: error.generations(),
             retry_after_s: error.retry_after_s(),
         }
     }

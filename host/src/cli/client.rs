@@ -55,6 +55,10 @@ impl Client {
         self.answer(self.request(Method::POST, path).json(body), timeout).await
     }
 
+    pub async fn patch(&self, path: &str, body: &Value, timeout: Duration) -> Result<Value, Failure> {
+        self.answer(self.request(Method::PATCH, path).json(body), timeout).await
+    }
+
     pub async fn put(
         &self,
         path: &str,

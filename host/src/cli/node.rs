@@ -11,6 +11,7 @@ use super::GlobalArguments;
 use super::failure::Exit;
 use crate::config::{Config, LogConfig, LogFormat, Sources};
 use crate::log_writer::LogWriter;
+use crate::settings::LogLevel;
 
 #[derive(Debug, Args)]
 pub struct NodeArguments {
@@ -33,10 +34,10 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
             return ExitCode::from(Exit::Usage as u8);
         }
     };
-    let log = start_logging(&config.log);
+    let (log, log_level) = start_logging(&config.log);
     // One provider for the whole process, named before the first handshake.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let code = match crate::node::run(config) {
+    let code = match crate::node::run(config, log_level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("the node ends: {error:#}");
@@ -64,23 +65,39 @@ fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {
 }
 
 /// Everything goes to stderr: stdout is for the access log, and for data.
-fn start_logging(log: &LogConfig) -> Option<LogWriter> {
+fn start_logging(log: &LogConfig) -> (Option<LogWriter>, LogLevel) {
     // The level was checked with the configuration; this is only what the type asks for.
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let writer = match LogWriter::start() {
         Ok(writer) => writer,
         Err(error) => {
             eprintln!("warning: no log is written: {error}");
-            return None;
+            return (None, LogLevel::fixed());
         }
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer.clone());
-    let started = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    let (started, log_level) = match log.format {
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (
+                builder.try_init(),
+                LogLevel::new(move |filter| handle.reload(filter).map_err(|e| e.to_string())),
+            )
+        }
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            let builder = builder.with_ansi(is_terminal).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (
+                builder.try_init(),
+                LogLevel::new(move |filter| handle.reload(filter).map_err(|e| e.to_string())),
+            )
+        }
     };
     if let Err(error) = started {
         eprintln!("warning: no log is written: {error}");
+        return (None, LogLevel::fixed());
     }
-    Some(writer)
+    (Some(writer), log_level)
 }

@@ -28,7 +28,7 @@ pub fn answer(document: Value) -> Result<Answer, Failure> {
     let took = text::duration(duration_ms);
     let line = match state.as_str() {
         "active" if unchanged => format!("{app} release {release} is active already: nothing changed"),
-        "active" => format!("{app} release {release} is active on {nodes} ({took})"),
+        "active" => format!("{app} release {release} is active on {} ({took})", serving(&receipts)),
         "prepared" => format!(
             "{app} release {release} is prepared on {nodes} ({took}); make it serve with `typecase rollback {app} --to {release}`"
         ),
@@ -44,6 +44,16 @@ pub fn answer(document: Value) -> Result<Answer, Failure> {
     // One node's receipt says nothing that the line does not; several may differ in time.
     let details = if receipts.len() > 1 { receipts::text(&receipts) } else { String::new() };
     Ok(Answer::done(document, line + &details))
+}
+
+/// Where the operator lets a release become active without them, some nodes may be behind.
+fn serving(receipts: &[Value]) -> String {
+    let all = receipts.len().max(1);
+    let behind = receipts.iter().filter(|receipt| receipt["state"] == "failed").count();
+    match behind {
+        0 => text::count(all, "node"),
+        _ => format!("{} of {}", all - behind, text::count(all, "node")),
+    }
 }
 
 /// Answers are read leniently: a newer server may say more than this command knows.
@@ -78,6 +88,8 @@ mod tests {
             line(document.clone()),
             "hello release 3 is active on 2 nodes (112 ms)\n  a: active (90 ms)\n  b: active (90 ms)"
         );
+        document["receipts"][1]["state"] = json!("failed");
+        assert!(line(document.clone()).starts_with("hello release 3 is active on 1 of 2 nodes (112 ms)"));
         document["unchanged"] = json!(true);
         assert!(line(document.clone()).contains("nothing changed"));
         document["state"] = json!("preparing");

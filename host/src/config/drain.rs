@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrainConfig {
     /// How long readiness fails while everything is still served, so that balancers look away first.
     pub delay_ms: u32,

@@ -48,7 +48,8 @@ impl IngressConfig {
     }
 }
 
-fn parse_network(text: &str) -> Option<IpNet> {
+/// An address is a network of one.
+pub fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 

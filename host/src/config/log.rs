@@ -4,6 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::reader::Reader;
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 #[derive(Debug, Clone)]
 pub struct LogConfig {
     /// A level, or directives such as `info,typecase=debug`.
@@ -37,7 +39,7 @@ impl LogConfig {
     pub(super) fn read(reader: &mut Reader) -> Self {
         let mut section = reader.section("log");
         let level = section.text("level", "info");
-        if EnvFilter::try_new(&level).is_err() {
+        if !is_log_level(&level) {
             section.problem(
                 "level",
                 "use error, warn, info, debug or trace, or directives such as \"info,typecase=debug\"",
@@ -61,4 +63,11 @@ impl LogConfig {
             access_files: section.number("access_files", 4, 1..=1_000),
         }
     }
+}
+
+/// A level by itself, or directives; a single word that is no level would silence everything else.
+pub fn is_log_level(text: &str) -> bool {
+    let is_word = text.bytes().all(|b| b.is_ascii_alphanumeric());
+    EnvFilter::try_new(text).is_ok()
+        && (!is_word || LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text)))
 }

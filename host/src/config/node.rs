@@ -1,6 +1,6 @@
 //! `[node]`: who this node is, where it listens and where it keeps its data.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::reader::Reader;
@@ -14,6 +14,9 @@ const PORT_ADMIN: u16 = 22345;
 /// A node's name goes into tables and log lines; this is the length of one DNS label.
 const NAME_CHARS_MAX: usize = 63;
 
+/// The longest name that DNS knows.
+const HOST_CHARS_MAX: usize = 253;
+
 #[derive(Debug, Clone)]
 pub struct NodeConfig {
     /// What people call this node.
@@ -24,6 +27,8 @@ pub struct NodeConfig {
     pub admin: SocketAddr,
     /// The admin address as others reach it, `HOST:PORT`.
     pub advertise: String,
+    /// The app address as balancers reach it, `HOST:PORT`.
+    pub advertise_apps: String,
     /// The node's private folder, absolute: database, caches, bundles, `cli-token`.
     pub data: PathBuf,
 }
@@ -41,21 +46,29 @@ impl NodeConfig {
         if listen == admin && listen.port() != 0 {
             section.problem("admin", "is the same as node.listen: give the admin port another number");
         }
+        // An address that means "all of them" is no address at which anybody finds this machine.
+        let reachable = |address: SocketAddr| match address.ip().is_unspecified() {
+            true => format!("{hostname}:{}", address.port()),
+            false => address.to_string(),
+        };
         let advertise = section
             .text_or_none("advertise", "the host's name and the admin port")
-            .unwrap_or_else(|| match admin.ip().is_unspecified() {
-                true => format!("{hostname}:{}", admin.port()),
-                false => admin.to_string(),
-            });
+            .unwrap_or_else(|| reachable(admin));
         if !is_host_and_port(&advertise) {
             section.problem("advertise", "write HOST:PORT, the admin port as others reach it");
+        }
+        let advertise_apps = section
+            .text_or_none("advertise_apps", "the host's name and the app port")
+            .unwrap_or_else(|| reachable(listen));
+        if !is_host_and_port(&advertise_apps) {
+            section.problem("advertise_apps", "write HOST:PORT, the app port as balancers reach it");
         }
         let data = match section.text_or_none("data", "see below") {
             Some(data) => PathBuf::from(data),
             None => data_dir_default(),
         };
         let data = absolute(&data);
-        Self { name, listen, admin, advertise, data }
+        Self { name, listen, admin, advertise, advertise_apps, data }
     }
 }
 
@@ -95,8 +108,14 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_host_and_port(text: &str) -> bool {
-    match text.rsplit_once(':') {
-        Some((host, port)) => !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok(),
-        None => false,
-    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    // Others write this into their own configurations, where anything else would need quoting.
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(ipv6) => ipv6.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            (1..=HOST_CHARS_MAX).contains(&host.len()) && host.bytes().all(allowed)
+        }
+    };
+    is_host && !port.starts_with('+') && port.parse::<u16>().is_ok()
 }

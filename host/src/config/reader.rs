@@ -56,6 +56,11 @@ impl Reader {
         Section { name, values, reader: self }
     }
 
+    /// Whether somebody has set any of a section's keys.
+    pub fn has_section(&self, name: &str) -> bool {
+        self.sections.contains_key(name)
+    }
+
     /// Notes a problem when a section is present that this version must not have.
     pub fn refuse(&mut self, name: &str, why: &str) {
         if self.sections.remove(name).is_some() {

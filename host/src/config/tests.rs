@@ -64,11 +64,14 @@ fn all_problems_are_reported_together() {
     );
     assert_eq!(
         text,
-        "the configuration has 17 problems:
+        "the configuration has 20 problems:
   node.listen in FILE: \"8100\" is not an IP address and a port, such as \"0.0.0.0:8100\"
   --admin: \"localhost:1\" is not an IP address and a port, such as \"0.0.0.0:22345\"
-  node.naem in FILE: unknown key: [node] has name, listen, admin, advertise, data
-  [cluster]: this version runs as a single node: remove the section, or run the release that brings clusters
+  node.naem in FILE: unknown key: [node] has name, listen, admin, advertise, advertise_apps, data
+  cluster.database: is missing: all nodes of a cluster share one, such as mysql://USER:PASSWORD@HOST:3306/DATABASE
+  cluster.storage: is missing: all nodes of a cluster share one, such as file:///share/typecase or s3://BUCKET/PREFIX
+  cluster.secret_file: is missing: make a file with `openssl rand -hex 32` and give all nodes a copy
+  cluster.redis: REDIS
   limits.default_memory_mb in FILE: \"64\" is not a whole number from 1 to 4096
   TYPECASE_LIMITS__MAX_REUSE: \"many\" is not a whole number from 1 to 1000000000
   limits.default_queue: 20000 is above limits.max_queue, which is 10000: lower the one or raise the other
@@ -80,8 +83,8 @@ fn all_problems_are_reported_together() {
   ingress.trusted_proxies in FILE: this list is not a list of texts, such as [\"a\", \"b\"]
   ingress.trusted_proxies: \"10.0.0.0/33\" is not a network: write an address or a CIDR, such as \"10.0.0.0/8\"
   ingress.base_domain: write a domain name without scheme or port, such as \"apps.example.com\"
-  [lmits]: unknown section: the sections are [node], [storage], [limits], [log], [drain], [ingress]
-  top in FILE: unknown key outside of a section: the sections are [node], [storage], [limits], [log], [drain], [ingress]"
+  [lmits]: unknown section: the sections are [node], [storage], [cluster], [limits], [log], [drain], [ingress]
+  top in FILE: unknown key outside of a section: the sections are [node], [storage], [cluster], [limits], [log], [drain], [ingress]"
     );
 }
 

@@ -2,7 +2,8 @@
 
 use typecase_bundle::BundleError;
 use typecase_model::manifest::LimitError;
-use typecase_model::{AppName, Digest, Receipt, ReleaseNumber};
+use typecase_model::settings::SettingsError;
+use typecase_model::{AppName, Digest, Generation, Receipt, ReleaseNumber};
 use typecase_runtime::InspectError;
 use typecase_store::StoreError;
 
@@ -63,6 +64,10 @@ pub enum ControlError {
     UploadsBusy { count: usize },
     #[error("the note has {count} characters, more than the {max} that are kept: shorten it")]
     NoteTooLong { count: usize, max: usize },
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("{}", .0.join("\n"))]
+    SettingsUnfit(Vec<String>),
     #[error("`{app}` never had another release serving: name the release to activate")]
     NothingToRollBackTo { app: AppName },
     #[error("release {release} of `{app}` failed: {reason}")]
@@ -99,11 +104,12 @@ impl ControlError {
             Self::Store(StoreError::Conflict(conflict)) if conflict.candidate.is_some() => {
                 "rollout-in-progress"
             }
-            Self::Store(StoreError::Conflict(_)) => "generation-conflict",
+            Self::Store(StoreError::Conflict(_) | StoreError::Outdated { .. }) => "generation-conflict",
             Self::Store(StoreError::NotFound(_)) => "not-found",
             Self::Store(StoreError::Exists(_)) => "name-taken",
+            Self::Store(StoreError::TooMuch(_)) => "limit-exceeded",
             Self::Store(StoreError::Corrupt { .. }) => "stored-data-corrupt",
-            Self::Store(StoreError::Schema(_)) => "schema-mismatch",
+            Self::Store(StoreError::Schema(_) | StoreError::Refused(_)) => "schema-mismatch",
             Self::Bundle(error) => error.code(),
             Self::Component(error) => error.code(),
             Self::Limit(_) => "limit-too-high",
@@ -116,6 +122,7 @@ impl ControlError {
             Self::UploadStalled { .. } => "upload-stalled",
             Self::UploadsBusy { .. } => "uploads-busy",
             Self::NoteTooLong { .. } => "note-too-long",
+            Self::Settings(_) | Self::SettingsUnfit(_) => "settings-invalid",
             Self::NothingToRollBackTo { .. } => "no-previous-release",
             Self::ReleaseFailed { .. } => "release-failed",
             Self::TokenInvalid => "token-invalid",
@@ -133,9 +140,12 @@ impl ControlError {
         match self {
             Self::Store(error) => match error {
                 StoreError::Unavailable { .. } | StoreError::Full { .. } => Class::Unavailable,
-                StoreError::Conflict(_) | StoreError::Exists(_) => Class::Conflict,
+                StoreError::Conflict(_) | StoreError::Outdated { .. } | StoreError::Exists(_) => {
+                    Class::Conflict
+                }
                 StoreError::NotFound(_) => Class::NotFound,
-                StoreError::Corrupt { .. } | StoreError::Schema(_) => Class::Internal,
+                StoreError::TooMuch(_) => Class::Invalid,
+                StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Refused(_) => Class::Internal,
             },
             Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => Class::TooLarge,
             Self::Bundle(error) if !error.is_publishers_fault() => Class::Internal,
@@ -163,6 +173,16 @@ impl ControlError {
                 "something went wrong inside the node; its log says more under this request id".to_owned()
             }
             _ => self.to_string(),
+        }
+    }
+
+    /// Of a change that lost against another one: the generation it was made from, if it said so, and the one
+    /// that it met.
+    pub fn generations(&self) -> Option<(Option<Generation>, Generation)> {
+        match self {
+            Self::Store(StoreError::Conflict(conflict)) => Some((conflict.expected, conflict.found)),
+            Self::Store(StoreError::Outdated { expected, found, .. }) => Some((Some(*expected), *found)),
+            _ => None,
         }
     }
 

@@ -10,7 +10,7 @@ mod secret;
 use std::path::Path;
 use std::sync::Arc;
 
-use typecase_model::{Principal, Role};
+use typecase_model::{NodeId, Principal, Role};
 use typecase_store::{ApiToken, Store, User};
 
 use self::attempts::Attempts;
@@ -42,9 +42,10 @@ pub struct Started {
 
 impl Identity {
     /// Writes a fresh `cli-token` into the data folder. When no account exists yet, makes `admin` with the
-    /// given password, or else a setup link that replaces the one of an earlier start.
+    /// given password, or else a setup link that replaces the one of this node's earlier start.
     pub async fn start(
         store: Store,
+        node: &NodeId,
         data_dir: &Path,
         admin_password: Option<&str>,
     ) -> Result<Started, ControlError> {
@@ -63,7 +64,7 @@ impl Identity {
                 }
                 None => {
                     let token = IssuedToken::generate()?;
-                    identity.store.replace_setup_link(&token.hash()).await?;
+                    identity.store.replace_setup_link(node, &token.hash()).await?;
                     setup_token = Some(token);
                 }
             }
@@ -160,11 +161,14 @@ impl Identity {
 
 #[cfg(test)]
 mod tests {
+    use typecase_store::ClusterSecret;
+
     use super::*;
 
     async fn start(folder: &Path, password: Option<&str>) -> Started {
-        let store = Store::open_sqlite(&folder.join("db"), &folder.join("storage")).await.unwrap();
-        Identity::start(store, folder, password).await.unwrap()
+        let secret = ClusterSecret::new(&"secret ".repeat(8)).unwrap();
+        let store = Store::open_sqlite(&folder.join("db"), &folder.join("storage"), &secret).await.unwrap();
+        Identity::start(store, &"node-1".parse().unwrap(), folder, password).await.unwrap()
     }
 
     fn code<T>(result: Result<T, ControlError>) -> &'static str {

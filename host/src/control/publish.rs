@@ -78,8 +78,8 @@ impl Control {
         };
         let job = Job {
             app: app.clone(),
-            limits: self.inner.limits,
-            policy: self.inner.bundle_policy,
+            limits: self.inner.settings.load().effective.limits,
+            policy: self.bundle_policy(),
             wrapped: self.inner.uploads.temporary("wrapped"),
             _turn: turn,
         };

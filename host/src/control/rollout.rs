@@ -43,7 +43,11 @@ impl Control {
         let store = &self.inner.store;
         let Some(rollout) = store.rollout(app).await? else { return Ok(false) };
         let (number, generation) = (rollout.candidate.number, rollout.app.generation);
-        let decision = decide(&rollout, self.inner.rollout_timeout);
+        let (timeout, share_percent) = {
+            let settings = self.inner.settings.load();
+            (settings.effective.rollout_timeout, settings.effective.rollout_share_percent)
+        };
+        let decision = decide(&rollout, timeout, share_percent);
         let changed = match &decision {
             Decision::Wait => false,
             Decision::Activate => store.activate(app, number, generation).await?,
@@ -95,6 +99,7 @@ impl Control {
                     topic = announcements.next() => match topic {
                         Topic::App(other) if other != *app => {}
                         Topic::App(_) | Topic::All => break,
+                        Topic::Settings | Topic::Nodes | Topic::Bundles => {}
                     },
                 }
             }
@@ -130,55 +135,73 @@ impl Control {
 
     async fn serves_everywhere(&self, receipts: &[Receipt]) -> Result<bool, ControlError> {
         let live = self.inner.store.live_nodes().await?;
+        // Nobody waits for a node that failed, where the others went on without it.
         Ok(live.iter().all(|node| {
-            receipt_of(receipts, node).is_some_and(|receipt| receipt.state == ReceiptState::Active)
+            receipt_of(receipts, node).is_some_and(|receipt| receipt.state != ReceiptState::Prepared)
         }))
     }
 }
 
-/// The rule of every rollout: all live nodes ready activates, one failure or one silent node ends it.
-fn decide(rollout: &Rollout, timeout: Duration) -> Decision {
+/// The rule of every rollout: it ends when every live node has spoken or had its time. Activated when the share
+/// of them that the operator asks for is prepared, aborted as soon as that cannot be reached any more. A node
+/// that is not prepared then goes on trying, and serves its old release meanwhile.
+fn decide(rollout: &Rollout, timeout: Duration, share_percent: u32) -> Decision {
     let live: Vec<&Node> = rollout.nodes.iter().filter(|node| node.health == NodeHealth::Live).collect();
     // Without a live node there is nobody to speak of; the reader's own heartbeat will be back.
     if live.is_empty() {
         return Decision::Wait;
     }
-    let mut failed = Vec::new();
-    let mut silent = Vec::new();
-    for node in live {
+    let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    // A node that (re)started during the rollout has its full time: it resumes what a crash cut off.
+    let is_overdue = |node: &Node| {
+        let since = rollout.candidate_since_unix_ms.max(node.started_unix_ms);
+        rollout.now_unix_ms.saturating_sub(since) > timeout_ms
+    };
+    let (mut failed, mut overdue, mut is_awaited) = (Vec::new(), Vec::new(), false);
+    for node in &live {
         match receipt_of(&rollout.receipts, node) {
             Some(receipt) if receipt.state == ReceiptState::Failed => {
                 let detail = receipt.detail.as_deref().unwrap_or("it gave no reason");
                 failed.push(format!("node {}: {detail}", node.name));
             }
             Some(_) => {}
-            None => silent.push(node),
+            None if is_overdue(node) => overdue.push(node.name.as_str()),
+            None => is_awaited = true,
         }
     }
-    if !failed.is_empty() {
-        return Decision::Abort(failed.join("\n"));
+    let needed = (live.len() * share_percent as usize).div_ceil(100).max(1);
+    let reachable = live.len() - failed.len() - overdue.len();
+    if reachable < needed {
+        return Decision::Abort(report(failed, &overdue, timeout, (reachable, needed, live.len())));
     }
-    if silent.is_empty() {
-        return match rollout.candidate.activate {
-            true => Decision::Activate,
-            false => Decision::FinishPrepared,
-        };
+    match (is_awaited, rollout.candidate.activate) {
+        (true, _) => Decision::Wait,
+        (false, true) => Decision::Activate,
+        (false, false) => Decision::FinishPrepared,
     }
-    let timeout_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-    // A node that (re)started during the rollout has its full time: it resumes what a crash cut off.
-    let overdue = |node: &&&Node| {
-        let since = rollout.candidate_since_unix_ms.max(node.started_unix_ms);
-        rollout.now_unix_ms.saturating_sub(since) > timeout_ms
-    };
-    let overdue: Vec<&str> = silent.iter().filter(overdue).map(|node| node.name.as_str()).collect();
-    if overdue.is_empty() {
-        return Decision::Wait;
+}
+
+/// Why a rollout is aborted, a line for each reason.
+fn report(
+    failed: Vec<String>,
+    overdue: &[&str],
+    timeout: Duration,
+    (reachable, needed, live): (usize, usize, usize),
+) -> String {
+    let mut lines = failed;
+    if !overdue.is_empty() {
+        lines.push(format!(
+            "not prepared within {} s: node {}. Look at its log, or raise limits.rollout_timeout_ms",
+            timeout.as_secs(),
+            overdue.join(", node ")
+        ));
     }
-    Decision::Abort(format!(
-        "not prepared within {} s: node {}. Look at its log, or raise limits.rollout_timeout_ms",
-        timeout.as_secs(),
-        overdue.join(", node ")
-    ))
+    if needed < live {
+        lines.push(format!(
+            "at most {reachable} of {live} live nodes can be ready, rollout.share_percent asks for {needed}"
+        ));
+    }
+    lines.join("\n")
 }
 
 fn receipt_of<'a>(receipts: &'a [Receipt], node: &Node) -> Option<&'a Receipt> {
@@ -204,6 +227,7 @@ mod tests {
                 generation: Generation(3),
                 active: Some(ReleaseNumber(1)),
                 candidate: Some(number),
+                config_generation: Generation(0),
                 created_unix_ms: 0,
                 updated_unix_ms: STARTED,
             },
@@ -227,6 +251,7 @@ mod tests {
                     id: letter.to_string().parse().unwrap(),
                     name: letter.to_string(),
                     admin: String::new(),
+                    apps: String::new(),
                     version: String::new(),
                     started_unix_ms: 0,
                     heartbeat_unix_ms: 0,
@@ -234,6 +259,8 @@ mod tests {
                         true => NodeHealth::Lost,
                         false => NodeHealth::Live,
                     },
+                    draining: false,
+                    problems: String::new(),
                 })
                 .collect(),
             receipts: receipts
@@ -279,7 +306,49 @@ mod tests {
             ("A", &[("A", Prepared)], late, Wait),
             ("", &[], late, Wait),
         ] {
-            assert_eq!(decide(&rollout(nodes, receipts, after_ms), TIMEOUT), expected, "{nodes}");
+            assert_eq!(decide(&rollout(nodes, receipts, after_ms), TIMEOUT, 100), expected, "{nodes}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_nodes_is_enough_where_the_operator_says_so() {
+        use Decision::{Abort, Activate, Wait};
+        use ReceiptState::{Failed, Prepared};
+        let late = 120_001;
+        let ready = [("a", Prepared), ("b", Prepared)];
+        let two = [("a", Prepared), ("b", Prepared), ("c", Failed)];
+        for (nodes, receipts, share, after_ms, expected) in [
+            ("abc", &two[..], 60, 0, Activate),
+            ("abc", &two, 66, 0, Activate),
+            // 67 % of three nodes are more than two of them.
+            (
+                "abc",
+                &two,
+                67,
+                0,
+                Abort(
+                    "node c: no memory".to_owned(),
+                ),
+            ),
+            // Whoever is not ready yet has its time, so that all change together when nothing is wrong.
+            ("abc", &ready, 50, 0, Wait),
+            ("abc", &ready, 50, late, Activate),
+            ("abcd", &two, 50, 0, Wait),
+            ("abcd", &two, 50, late, Activate),
+            (
+                "abcd",
+                &two,
+                75,
+                late,
+                Abort(
+                    "node c: no memory\nnot prepared within 120 s: node d. Look at its log, or raise limits.rollout_timeout_ms\nat most 2 of 4 live nodes can be ready, rollout.share_percent asks for 3"
+                        .to_owned(),
+                ),
+            ),
+            // However small the share, nobody ready is not enough.
+            ("a", &[("a", Failed)], 1, 0, Abort("node a: no memory".to_owned())),
+        ] {
+            assert_eq!(decide(&rollout(nodes, receipts, after_ms), TIMEOUT, share), expected, "{nodes} {share}");
         }
     }
 
@@ -287,13 +356,13 @@ mod tests {
     fn a_restarted_node_has_its_full_time() {
         let mut resumed = rollout("a", &[], 500_000);
         resumed.nodes[0].started_unix_ms = STARTED + 499_000;
-        assert_eq!(decide(&resumed, TIMEOUT), Decision::Wait);
+        assert_eq!(decide(&resumed, TIMEOUT, 100), Decision::Wait);
     }
 
     #[test]
     fn without_activation_it_waits_prepared() {
         let mut waiting = rollout("a", &[("a", ReceiptState::Prepared)], 0);
         waiting.candidate.activate = false;
-        assert_eq!(decide(&waiting, TIMEOUT), Decision::FinishPrepared);
+        assert_eq!(decide(&waiting, TIMEOUT, 100), Decision::FinishPrepared);
     }
 }

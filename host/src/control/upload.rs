@@ -19,14 +19,13 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// The folder of uploads.
 pub struct Uploads {
     folder: PathBuf,
-    bytes_max: u64,
     next: AtomicU64,
     permits: Arc<Semaphore>,
 }
 
 impl Uploads {
     /// Makes the folder, and empties it of what a crash may have left.
-    pub(super) async fn open(folder: PathBuf, bytes_max: u64) -> Result<Self, ControlError> {
+    pub(super) async fn open(folder: PathBuf) -> Result<Self, ControlError> {
         let failed = |error| ControlError::disk("prepare the folder for uploads", error);
         tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
         let mut entries = tokio::fs::read_dir(&folder).await.map_err(failed)?;
@@ -36,13 +35,12 @@ impl Uploads {
             }
         }
         let permits = Arc::new(Semaphore::new(UPLOADS_MAX));
-        Ok(Self { folder, bytes_max, next: AtomicU64::new(0), permits })
+        Ok(Self { folder, next: AtomicU64::new(0), permits })
     }
 
-    /// Begins an upload. `announced` is the size its sender claims, refused before a byte of it is read.
-    pub async fn begin(&self, announced: Option<u64>) -> Result<Upload, ControlError> {
-        if announced.is_some_and(|bytes| bytes > self.bytes_max) {
-            return Err(ControlError::UploadTooLarge { max: self.bytes_max });
+    pub(super) async fn begin(&self, announced: Option<u64>, bytes_max: u64) -> Result<Upload, ControlError> {
+        if announced.is_some_and(|bytes| bytes > bytes_max) {
+            return Err(ControlError::UploadTooLarge { max: bytes_max });
         }
         let permit = self.permits.clone().try_acquire_owned();
         let permit = permit.map_err(|_| ControlError::UploadsBusy { count: UPLOADS_MAX })?;
@@ -54,7 +52,7 @@ impl Uploads {
             writer: BufWriter::with_capacity(BUFFER_BYTES, writer),
             hasher: Sha256::new(),
             bytes: 0,
-            bytes_max: self.bytes_max,
+            bytes_max,
             permit,
         })
     }
@@ -144,10 +142,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let left = || std::fs::read_dir(folder.path()).unwrap().count();
         std::fs::write(folder.path().join("left-by-a-crash"), "x").unwrap();
-        let uploads = Uploads::open(folder.path().to_owned(), 10).await.unwrap();
+        let uploads = Uploads::open(folder.path().to_owned()).await.unwrap();
         assert_eq!(left(), 0);
 
-        let mut upload = uploads.begin(Some(10)).await.unwrap();
+        let mut upload = uploads.begin(Some(10), 10).await.unwrap();
         upload.write(b"0123").await.unwrap();
         upload.write(b"4567").await.unwrap();
         let uploaded = upload.finish().await.unwrap();
@@ -156,16 +154,16 @@ mod tests {
         assert_eq!(uploaded.expect_digest(Digest::of(b"x")).unwrap_err().code(), "digest-mismatch");
         drop(uploaded);
 
-        assert_eq!(uploads.begin(Some(11)).await.err().unwrap().code(), "upload-too-large");
-        let mut upload = uploads.begin(None).await.unwrap();
+        assert_eq!(uploads.begin(Some(11), 10).await.err().unwrap().code(), "upload-too-large");
+        let mut upload = uploads.begin(None, 10).await.unwrap();
         assert_eq!(upload.write(&[0; 11]).await.unwrap_err().code(), "upload-too-large");
         drop(upload);
         assert_eq!(left(), 0);
 
         let mut taken = Vec::new();
         for _ in 0..UPLOADS_MAX {
-            taken.push(uploads.begin(None).await.unwrap());
+            taken.push(uploads.begin(None, 10).await.unwrap());
         }
-        assert_eq!(uploads.begin(None).await.err().unwrap().code(), "uploads-busy");
+        assert_eq!(uploads.begin(None, 10).await.err().unwrap().code(), "uploads-busy");
     }
 }

@@ -67,7 +67,7 @@ pub async fn serve(
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let mut closing = std::pin::pin!(ingress.lifecycle.closing.cancelled());
+    let mut closing = std::pin::pin!(ingress.lifecycle.parting.cancelled());
     let (mut is_closing, mut is_ending) = (false, false);
     let ended = loop {
         tokio::select! {

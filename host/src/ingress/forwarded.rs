@@ -1,10 +1,13 @@
 //! Who really asks, when a proxy stands in front, and what the app is told about it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::header::{FORWARDED, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ipnet::IpNet;
+
+use crate::settings::LiveSettings;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -20,9 +23,8 @@ const HOPS_MAX: usize = 20;
 const HEADERS_ADDED: usize = 5;
 
 /// Whom the operator trusts to say where a request came from.
-#[derive(Debug)]
 pub struct Forwarding {
-    trusted: Vec<IpNet>,
+    settings: Arc<LiveSettings>,
 }
 
 /// One TCP connection's peer, with its address as a header value made once.
@@ -30,7 +32,6 @@ pub struct Forwarding {
 pub struct Peer {
     ip: IpAddr,
     text: HeaderValue,
-    trusted: bool,
 }
 
 /// The client of one request.
@@ -41,19 +42,15 @@ pub struct Client {
 }
 
 impl Forwarding {
-    pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted }
+    pub fn new(settings: Arc<LiveSettings>) -> Self {
+        Self { settings }
     }
 
     pub fn peer(&self, address: SocketAddr) -> Peer {
         let ip = address.ip().to_canonical();
         let text =
             HeaderValue::from_str(&ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Peer { ip, text, trusted: self.trusts(ip) }
-    }
-
-    fn trusts(&self, ip: IpAddr) -> bool {
-        self.trusted.iter().any(|network| network.contains(&ip))
+        Peer { ip, text }
     }
 
     /// Finds the client and rewrites the forwarding headers. What an untrusted peer claims is dropped.
@@ -62,8 +59,11 @@ impl Forwarding {
         let headers = request.headers_mut();
         headers.reserve(HEADERS_ADDED);
         let mut client = Client { ip: peer.ip, https: false };
-        if peer.trusted {
-            client.ip = self.client_ip(peer, headers);
+        // Asked for each request: connections of balancers outlast changes of the settings.
+        let settings = self.settings.load();
+        let trusted = &settings.effective.trusted_proxies;
+        if trusts(trusted, peer.ip) {
+            client.ip = client_ip(trusted, peer, headers);
             client.https = last_item(headers, &X_FORWARDED_PROTO)
                 .is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
             append_hop(headers, &peer.text);
@@ -88,27 +88,31 @@ impl Forwarding {
         };
         client
     }
+}
 
-    /// The last address in the chain that is not one of our own proxies.
-    fn client_ip(&self, peer: &Peer, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.ip;
-        let hops = headers
-            .get_all(&X_FORWARDED_FOR)
-            .iter()
-            .rev()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.rsplit(','));
-        for hop in hops.take(HOPS_MAX) {
-            let Ok(ip) = hop.trim().parse::<IpAddr>() else {
-                break;
-            };
-            client = ip.to_canonical();
-            if !self.trusts(client) {
-                break;
-            }
+fn trusts(networks: &[IpNet], ip: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&ip))
+}
+
+/// The last address in the chain that is not one of our own proxies.
+fn client_ip(trusted: &[IpNet], peer: &Peer, headers: &HeaderMap) -> IpAddr {
+    let mut client = peer.ip;
+    let hops = headers
+        .get_all(&X_FORWARDED_FOR)
+        .iter()
+        .rev()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.rsplit(','));
+    for hop in hops.take(HOPS_MAX) {
+        let Ok(ip) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        client = ip.to_canonical();
+        if !trusts(trusted, client) {
+            break;
         }
-        client
     }
+    client
 }
 
 /// What the nearest proxy said; those before it may only repeat what a client made up.
@@ -129,7 +133,8 @@ mod tests {
     use super::*;
 
     fn applied(peer: &str, headers: &[(&'static str, &'static str)]) -> (Client, HeaderMap) {
-        let forwarding = Forwarding::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let set = serde_json::json!({ "ingress.trusted_proxies": ["10.0.0.0/8"] });
+        let forwarding = Forwarding::new(LiveSettings::for_test(set));
         let mut request = Request::new(());
         request.headers_mut().insert(HOST, HeaderValue::from_static("apps.example"));
         for (name, value) in headers {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::Ingress;
 use super::connection;
@@ -29,27 +30,40 @@ pub struct Shards {
     /// Runtimes of the data plane, for work that has to run beside requests.
     pub handles: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
+    /// Bound, not listening yet, with the thread that waits for each.
+    unopened: Vec<(Socket, oneshot::Sender<StdListener>)>,
 }
 
 impl Shards {
+    /// Begins to accept. Until then the port is ours and connections are refused: a balancer that learns from
+    /// failures alone takes a refusal for what it is, and would take an answer of 503 for the app's.
+    pub fn open(&mut self) -> io::Result<()> {
+        for (socket, thread) in self.unopened.drain(..) {
+            socket.listen(BACKLOG)?;
+            // A thread that does not wait has met the end of the node.
+            let _ = thread.send(socket.into());
+        }
+        Ok(())
+    }
+
     /// True when every thread has finished its connections; they end after `closing` is cancelled.
     pub fn are_finished(&self) -> bool {
         self.threads.iter().all(JoinHandle::is_finished)
     }
 }
 
-/// Binds the port `count` times and starts a thread for each.
+/// Binds the port `count` times and starts a thread for each; `Shards::open` lets clients in.
 pub fn serve(ingress: &Arc<Ingress>, address: SocketAddr, count: usize) -> io::Result<Shards> {
-    refuse_taken(address)?;
+    refuse_taken(address)?.listen(1)?;
     let first = bind(address)?;
     // With port 0 the kernel chose one, which the others share.
-    let address = first.local_addr()?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
     let mut listeners = vec![first];
     for _ in 1..count {
         listeners.push(bind(address)?);
     }
-    let (mut handles, mut threads) = (Vec::new(), Vec::new());
-    for (number, listener) in listeners.into_iter().enumerate() {
+    let (mut handles, mut threads, mut unopened) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, socket) in listeners.into_iter().enumerate() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             // Look at the sockets often: one poll of a guest may take long.
@@ -57,24 +71,31 @@ pub fn serve(ingress: &Arc<Ingress>, address: SocketAddr, count: usize) -> io::R
             .build()?;
         handles.push(runtime.handle().clone());
         let ingress = ingress.clone();
+        let (sender, receiver) = oneshot::channel();
+        unopened.push((socket, sender));
         let thread = std::thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
-            runtime.block_on(run(ingress, listener));
+            runtime.block_on(async {
+                // Without a listener the node ends before it has begun.
+                if let Ok(listener) = receiver.await {
+                    run(ingress, listener).await;
+                }
+            });
             // Dropping the runtime ends what the grace period did not wait for.
         })?;
         threads.push(thread);
     }
-    Ok(Shards { address, handles, threads })
+    Ok(Shards { address, handles, threads, unopened })
 }
 
 /// A shared port would silently give half of the connections to another process; so it is first bound alone.
-fn refuse_taken(address: SocketAddr) -> io::Result<()> {
+fn refuse_taken(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
-    socket.listen(1)
+    Ok(socket)
 }
 
-fn bind(address: SocketAddr) -> io::Result<StdListener> {
+fn bind(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
@@ -122,10 +143,28 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
             }
         }
     }
-    drop(listener);
+    for (stream, address) in taken_by_the_kernel(listener) {
+        // The limit on connections is for a node that goes on; these few are the last ones.
+        let Ok(permit) = ingress.connections.clone().acquire_many_owned(0).await else { break };
+        connections.spawn(connection::serve(ingress.clone(), watches.clone(), stream, address, permit));
+    }
     while connections.join_next().await.is_some() {}
     sweep.abort();
     ingress.access_log.flush();
+}
+
+/// Closes the listener. Connections that the kernel has taken by then would be reset with it, and with them requests
+/// that nobody may repeat; so they are accepted first.
+fn taken_by_the_kernel(listener: TcpListener) -> Vec<(tokio::net::TcpStream, SocketAddr)> {
+    let mut taken = Vec::new();
+    // Asked of the kernel itself: the runtime may not know of the newest ones yet.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, address)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream));
+            taken.extend(stream.map(|stream| (stream, address)));
+        }
+    }
+    taken
 }
 
 type Accepted = (tokio::net::TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);

@@ -5,6 +5,9 @@
 //! rollout; make the active release serve and say so. Passes over one app never overlap; passes over
 //! different apps do, so that a slow compilation holds up nobody else.
 
+mod config;
+mod limits;
+
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +17,7 @@ use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 use typecase_cluster::Announcements;
 use typecase_model::{AppName, Generation, NodeId, Receipt, ReceiptState, Release, ReleaseNumber, Topic};
-use typecase_store::{Desired, Store, StoreError};
+use typecase_store::{AppGenerations, Desired, Store, StoreError};
 
 use super::prepare::{NotPrepared, Preparer};
 use crate::control::Control;
@@ -46,6 +49,8 @@ struct Inner {
     ingress: Arc<Ingress>,
     node: NodeId,
     state: Mutex<State>,
+    /// A change of the settings may concern every app at once.
+    reloads: Semaphore,
 }
 
 #[derive(Default)]
@@ -54,6 +59,8 @@ struct State {
     /// Apps with a pass under way, and those that were announced meanwhile.
     running: HashSet<AppName>,
     again: HashSet<AppName>,
+    /// Apps whose config is being looked at beside a pass; true: look once more.
+    configuring: HashMap<AppName, bool>,
 }
 
 /// What this node has of one app.
@@ -83,12 +90,15 @@ impl Apps {
         node: NodeId,
     ) -> Self {
         let state = Mutex::default();
-        Self { inner: Arc::new(Inner { store, control, announcements, preparer, ingress, node, state }) }
+        let reloads = Semaphore::new(LOADS_MAX);
+        let inner = Inner { store, control, announcements, preparer, ingress, node, state, reloads };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Loads every active release, before the node reports ready. A release that cannot be loaded is
     /// reported and left out; the others serve.
     pub async fn load_all(&self) -> Result<(), StoreError> {
+        self.inner.preparer.configs().read_all().await?;
         let desired = self.inner.store.desired().await?;
         let mut loads = tokio::task::JoinSet::new();
         let turns = Arc::new(Semaphore::new(LOADS_MAX));
@@ -118,13 +128,25 @@ impl Apps {
         let mut announcements = self.inner.announcements.subscribe();
         let mut timer = tokio::time::interval(TIMER);
         timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let settings = self.inner.preparer.settings();
+        let (mut settings_changes, mut limits) = (settings.changes(), settings.load().effective.limits);
         loop {
             let topic = tokio::select! {
                 topic = announcements.next() => topic,
                 _ = timer.tick() => Topic::All,
+                Ok(()) = settings_changes.changed() => {
+                    let limits_now = settings.load().effective.limits;
+                    if std::mem::replace(&mut limits, limits_now) == limits_now {
+                        continue;
+                    }
+                    self.inner.unsettle();
+                    Topic::All
+                }
             };
             match topic {
                 Topic::App(app) => self.look_at(app),
+                // Other tasks listen for these.
+                Topic::Settings | Topic::Nodes | Topic::Bundles => {}
                 Topic::All => {
                     if let Err(error) = self.look_at_all().await {
                         tracing::warn!("the apps' generations cannot be read, trying again: {error}");
@@ -135,10 +157,10 @@ impl Apps {
     }
 
     async fn look_at_all(&self) -> Result<(), StoreError> {
-        for (app, generation) in self.inner.store.generations().await? {
-            let is_due = self.inner.state().apps.get(&app).is_none_or(|local| local.is_due(generation));
-            if is_due {
-                self.look_at(app);
+        for AppGenerations { name, app, config } in self.inner.store.generations().await? {
+            let is_due = self.inner.state().apps.get(&name).is_none_or(|local| local.is_due(app));
+            if is_due || self.inner.preparer.configs().is_due(&name, config) {
+                self.look_at(name);
             }
         }
         Ok(())
@@ -148,7 +170,9 @@ impl Apps {
     fn look_at(&self, app: AppName) {
         let mut state = self.inner.state();
         if !state.running.insert(app.clone()) {
-            state.again.insert(app);
+            state.again.insert(app.clone());
+            drop(state);
+            self.inner.look_at_config(app);
             return;
         }
         drop(state);
@@ -197,11 +221,13 @@ impl Inner {
                 return Ok(());
             };
             let generation = desired.app.generation;
+            self.preparer.configs().follow(&desired.app).await?;
             if let Some(unreadable) = &desired.unreadable {
                 tracing::error!(app.name = %app, "a release cannot be read here: {unreadable}");
                 return self.give_up_unreadable(&desired, unreadable).await;
             }
             let serves = self.serve_active(app, desired.active.as_ref(), generation).await?;
+            self.tell_config(&desired.app).await?;
             let Some(candidate) = desired.candidate else {
                 // What could not be loaded may be later: storage comes back, or someone publishes it again.
                 if serves {
@@ -247,7 +273,7 @@ impl Inner {
             let mut state = self.state();
             let local = state.apps.entry(app.clone()).or_default();
             let shown = local.serving.is_some() || local.not_loaded.is_some();
-            let serving = local.serving.as_ref().map(|route| route.release.number);
+            let serving = local.serving.as_ref().map(|route| route.release.clone());
             let prepared = match (active, local.candidate.take()) {
                 (Some(release), Some((_, live))) if live.number == release.number => Some(live),
                 // Kept for the rollout that it belongs to.
@@ -269,21 +295,24 @@ impl Inner {
             }
             return Ok(true);
         };
-        if serving == Some(release.number) {
+        if let Some(serving) = serving.as_ref().filter(|serving| serving.number == release.number) {
             self.tell_active(app, generation).await?;
-            return Ok(true);
+            return Ok(self.take_limits_over(serving, release).await);
         }
         let began = Instant::now();
-        let live = match prepared {
-            Some(live) => live,
-            None => match self.preparer.load(release).await {
-                Ok(live) => live,
-                Err(error) => {
-                    self.remember_failure(release, generation, &error);
-                    self.publish_routes();
-                    return Ok(false);
-                }
-            },
+        let loaded = match (prepared, serving) {
+            (Some(live), _) => Ok(live),
+            // The others went on without this node: what serves here gives way to what is healthy here.
+            (None, Some(_)) => self.preparer.load_and_check(release).await,
+            (None, None) => self.preparer.load(release).await,
+        };
+        let live = match loaded {
+            Ok(live) => live,
+            Err(error) => {
+                self.remember_failure(release, generation, &error);
+                self.publish_routes();
+                return Ok(false);
+            }
         };
         self.remember(app, live);
         self.publish_routes();

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use typecase_model::Digest;
+use typecase_model::{Digest, NodeId};
 use typecase_runtime::Runtime;
 use typecase_store::{Store, StoreError};
 
 use super::local::LocalReleases;
+use crate::settings::LiveSettings;
 
 const EVERY: Duration = Duration::from_secs(600);
 
@@ -23,12 +24,19 @@ const YOUNG: Duration = Duration::from_secs(300);
 const BUNDLE_UNUSED_MS: i64 = 24 * 3_600 * 1_000;
 
 /// Collects from time to time, for as long as the node runs.
-pub async fn collect_forever(store: Store, local: LocalReleases, runtime: Arc<Runtime>) {
+pub async fn collect_forever(
+    store: Store,
+    node: NodeId,
+    local: LocalReleases,
+    runtime: Arc<Runtime>,
+    settings: Arc<LiveSettings>,
+) {
     let mut timer = tokio::time::interval(EVERY);
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         timer.tick().await;
-        if let Err(error) = store.collect(BUNDLE_UNUSED_MS).await {
+        let retention = settings.load().effective.retention;
+        if let Err(error) = store.collect(&node, &retention, BUNDLE_UNUSED_MS).await {
             tracing::warn!("unused bundles are not collected: {error}");
         }
         match kept(&store).await {

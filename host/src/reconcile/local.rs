@@ -17,6 +17,9 @@ use typecase_runtime::WasiGeneration;
 
 const META_FILE: &str = "unpacked.json";
 
+/// Kept to put it back when the stored one is damaged.
+const BUNDLE_FILE: &str = "bundle.zip";
+
 /// The folder of unpacked bundles.
 #[derive(Debug, Clone)]
 pub struct LocalReleases {
@@ -105,6 +108,12 @@ impl LocalReleases {
         Work { bundle: name("bundle"), unpacking: name("unpacking") }
     }
 
+    /// The bundle itself, as it was verified when it was fetched; another node may need it.
+    pub fn bundle(&self, digest: Digest) -> Option<PathBuf> {
+        let path = self.folder.join(digest.hex()).join(BUNDLE_FILE);
+        path.exists().then_some(path)
+    }
+
     /// Unpacks a fetched bundle; nothing but the finished copy is left. Blocking.
     pub fn unpack(&self, digest: Digest, work: &Work) -> Result<Unpacked, BundleError> {
         let unpacked = self.unpack_into(digest, work);
@@ -126,6 +135,8 @@ impl LocalReleases {
         // Judged again: storage is not trusted, and policies differ between nodes during an upgrade.
         let checked = typecase_bundle::check(bundle, &self.policy)?;
         let meta = write_content(&checked, unpacking)?;
+        drop(checked);
+        fs::rename(bundle, unpacking.join(BUNDLE_FILE)).map_err(io("keep", bundle))?;
         write_meta(&unpacking.join(META_FILE), &meta).map_err(io("write", unpacking))?;
         let folder = self.folder.join(digest.hex());
         match fs::rename(unpacking, &folder) {

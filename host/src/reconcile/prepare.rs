@@ -1,16 +1,25 @@
 //! From a release's record to a release in memory: fetch, verify, unpack, compile or map, link, check.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use typecase_bundle::{Assets, BundleError};
-use typecase_model::{LimitPolicy, Release};
+use typecase_cluster::Announcements;
+use typecase_model::{ConfigError, Digest, Limits, Release, Topic};
 use typecase_runtime::{ComponentLabels, PrepareError, Runtime};
 use typecase_store::{Store, StoreError};
 
+use super::app_config::AppConfigs;
 use super::local::{LocalReleases, Unpacked};
 use crate::ingress::{HealthError, LiveRelease, check_health};
+use crate::settings::LiveSettings;
+
+/// How long another node may take to put a damaged bundle back, well within a rollout's time.
+const HEALING_TIMEOUT: Duration = Duration::from_secs(10);
+const HEALING_POLL: Duration = Duration::from_millis(500);
 
 /// Makes releases ready on this node.
 #[derive(Clone)]
@@ -20,9 +29,11 @@ pub struct Preparer {
 
 struct Inner {
     store: Store,
+    announcements: Announcements,
     runtime: Arc<Runtime>,
     local: LocalReleases,
-    policy: LimitPolicy,
+    settings: Arc<LiveSettings>,
+    configs: AppConfigs,
     /// Runtimes of the data plane: guests never run on the control plane's.
     shards: Vec<Handle>,
     next_shard: AtomicUsize,
@@ -37,10 +48,10 @@ pub enum NotPrepared {
     Unpack(#[from] BundleError),
     #[error(transparent)]
     Component(#[from] PrepareError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("the assets cannot be read: {0}")]
     Assets(String),
-    #[error("{0}")]
-    Limits(String),
     #[error(transparent)]
     Health(#[from] HealthError),
     #[error("preparing was interrupted: {0}")]
@@ -57,13 +68,30 @@ impl NotPrepared {
 impl Preparer {
     pub fn new(
         store: Store,
+        announcements: Announcements,
         runtime: Arc<Runtime>,
         local: LocalReleases,
-        policy: LimitPolicy,
+        settings: Arc<LiveSettings>,
         shards: Vec<Handle>,
     ) -> Self {
         let next_shard = AtomicUsize::new(0);
-        Self { inner: Arc::new(Inner { store, runtime, local, policy, shards, next_shard }) }
+        let configs = AppConfigs::new(store.clone());
+        let inner = Inner { store, announcements, runtime, local, settings, configs, shards, next_shard };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The values that the releases made here see.
+    pub fn configs(&self) -> &AppConfigs {
+        &self.inner.configs
+    }
+
+    pub fn settings(&self) -> &LiveSettings {
+        &self.inner.settings
+    }
+
+    /// The limits that hold for a release now.
+    pub fn limits_of(&self, release: &Release) -> Limits {
+        release.manifest.limits_within(&self.inner.settings.load().effective.limits)
     }
 
     /// Loads a release that has served before, or that was checked by [`Self::check`] on all nodes.
@@ -103,9 +131,31 @@ impl Preparer {
             return Ok(unpacked);
         }
         let work = self.inner.local.work(digest);
-        self.inner.store.bundles().fetch_to(digest, &work.bundle).await?;
+        self.fetch(digest, &work.bundle).await?;
         let inner = self.inner.clone();
         blocking(move || inner.local.unpack(digest, &work)).await?.map_err(NotPrepared::Unpack)
+    }
+
+    /// Fetches a bundle; what is damaged or missing may come back from a node that has a copy.
+    async fn fetch(&self, digest: Digest, destination: &Path) -> Result<(), StoreError> {
+        let Inner { store, announcements, .. } = &*self.inner;
+        let mut result = store.bundles().fetch_to(digest, destination).await;
+        let deadline = Instant::now() + HEALING_TIMEOUT;
+        let mut reported = false;
+        while store.cluster_id().is_some()
+            && matches!(result, Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)))
+            && Instant::now() < deadline
+        {
+            if !reported {
+                tracing::warn!(bundle.digest = %digest, "asking the other nodes for a copy of a damaged bundle");
+                store.report_damage(digest).await?;
+                announcements.announce(Topic::Bundles);
+                reported = true;
+            }
+            tokio::time::sleep(HEALING_POLL).await;
+            result = store.bundles().fetch_to(digest, destination).await;
+        }
+        result
     }
 
     async fn assemble(
@@ -113,10 +163,8 @@ impl Preparer {
         release: &Release,
         mut unpacked: Unpacked,
     ) -> Result<Arc<LiveRelease>, NotPrepared> {
-        let limits = release
-            .manifest
-            .resolve_limits(&self.inner.policy)
-            .map_err(|error| NotPrepared::Limits(error.to_string()))?;
+        let limits = self.limits_of(release);
+        let config = self.inner.configs.attach(release)?;
         let labels = ComponentLabels { app: release.app.clone(), release: release.number.0 };
         let runtime = self.inner.runtime.clone();
         let handle = Handle::current();
@@ -126,7 +174,8 @@ impl Preparer {
                 None => None,
                 Some(digest) => {
                     let path = unpacked.component_path();
-                    let prepared = runtime.prepare(&path, digest, unpacked.meta.generation, labels, limits);
+                    let hint = unpacked.meta.generation;
+                    let prepared = runtime.prepare(&path, digest, hint, labels, limits, config);
                     let (component, generation) = handle.block_on(prepared)?;
                     unpacked.remember(generation);
                     Some(component)

@@ -7,16 +7,19 @@
 pub mod api;
 pub mod bundles;
 pub mod client;
+pub mod cluster;
 pub mod command;
 pub mod files;
 pub mod guests;
-
+pub mod history;
 pub mod load;
 mod node;
+pub mod services;
 mod wait;
 
 pub use api::Api;
 pub use client::Answer;
+pub use cluster::{Cluster, ClusterBuilder, Service, Storage};
 pub use command::Output;
 pub use node::{TestNode, TestNodeBuilder};
 pub use wait::{DEADLINE, eventually};

@@ -9,40 +9,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use bytes::Bytes;
 use http::header::CONNECTION;
+use http::{HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
 
-use crate::client::{Answer, Connection, NoAnswer, get};
+use crate::client::{self, Answer, Connection, NoAnswer};
+pub use crate::history::{History, Kind, Record};
 use crate::{DEADLINE, eventually};
 
 /// Between two requests of one client: load, not a benchmark that starves what is tested.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// How a client uses its connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    KeepAlive,
-    Fresh,
-    Stream,
-}
-
-/// One request and what became of it.
-#[derive(Debug, Clone)]
-pub struct Record {
-    pub request: u64,
-    pub kind: Kind,
-    /// Which connection of the whole load carried it.
-    pub connection: u64,
-    pub started: Instant,
-    pub ended: Instant,
-    pub status: u16,
-    /// The release that the answer names; none for an error.
-    pub release: Option<u32>,
-    pub request_id: String,
-    pub error: Option<String>,
-}
+/// What those that POST send.
+const POSTED: &str = "something that must arrive once\n";
 
 /// What to send, and where to.
 #[derive(Debug, Clone)]
@@ -53,6 +34,7 @@ pub struct Load {
     fresh: usize,
     stream_path: String,
     streams: usize,
+    posts: usize,
 }
 
 /// Load that is going on.
@@ -61,12 +43,6 @@ pub struct RunningLoad {
     shared: Arc<Shared>,
     clients: JoinSet<()>,
     kinds: Vec<Kind>,
-}
-
-/// What became of all requests.
-#[derive(Debug)]
-pub struct History {
-    pub records: Vec<Record>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +57,7 @@ impl Load {
     /// GETs of one path whose answer names its release, as the one of `guests::hello_saying` does.
     pub fn on(address: SocketAddr, path: &str) -> Self {
         let stream_path = String::new();
-        Self { address, path: path.to_owned(), keep_alive: 0, fresh: 0, stream_path, streams: 0 }
+        Self { address, path: path.to_owned(), keep_alive: 0, fresh: 0, stream_path, streams: 0, posts: 0 }
     }
 
     /// Clients that keep their connection for as long as the server wants it.
@@ -104,13 +80,22 @@ impl Load {
         self
     }
 
+    /// Clients that POST on connections which they keep: what fails was lost for good, for nobody may send it again.
+    pub fn posts(mut self, clients: usize) -> Self {
+        self.posts = clients;
+        self
+    }
+
     pub fn start(self) -> RunningLoad {
         let shared = Arc::new(Shared::default());
         let mut clients = JoinSet::new();
         let mut kinds = Vec::new();
-        for (kind, count) in
-            [(Kind::KeepAlive, self.keep_alive), (Kind::Fresh, self.fresh), (Kind::Stream, self.streams)]
-        {
+        for (kind, count) in [
+            (Kind::KeepAlive, self.keep_alive),
+            (Kind::Fresh, self.fresh),
+            (Kind::Stream, self.streams),
+            (Kind::Post, self.posts),
+        ] {
             if count > 0 {
                 kinds.push(kind);
             }
@@ -128,6 +113,11 @@ impl RunningLoad {
         self.shared.records().iter().filter(|record| record.kind == kind).count()
     }
 
+    /// Requests of any kind that have failed so far.
+    pub fn failed(&self) -> usize {
+        self.shared.records().iter().filter(|record| record.is_failure()).count()
+    }
+
     /// Waits until this many more requests of each kind have ended.
     pub async fn more(&self, count: usize) {
         let before: HashMap<Kind, usize> = self.kinds.iter().map(|kind| (*kind, self.ended(*kind))).collect();
@@ -143,52 +133,6 @@ impl RunningLoad {
         let all = async { while self.clients.join_next().await.is_some() {} };
         tokio::time::timeout(DEADLINE, all).await.expect("the clients end");
         History { records: self.shared.records().clone() }
-    }
-}
-
-impl History {
-    pub fn count(&self, kind: Kind) -> usize {
-        self.records.iter().filter(|record| record.kind == kind).count()
-    }
-
-    pub fn failures(&self) -> Vec<&Record> {
-        self.records.iter().filter(|record| record.error.is_some() || record.status != 200).collect()
-    }
-
-    /// Every request was answered with 200, and enough were sent for that to mean something.
-    #[track_caller]
-    pub fn assert_no_failures(&self, count_min: usize) {
-        let failures = self.failures();
-        let shown = &failures[..failures.len().min(5)];
-        assert!(failures.is_empty(), "{} of {} failed: {shown:#?}", failures.len(), self.records.len());
-        assert!(self.records.len() >= count_min, "only {} requests were sent", self.records.len());
-    }
-
-    /// On no connection an older release answered after a newer one.
-    #[track_caller]
-    pub fn assert_never_backwards(&self) {
-        let mut newest: HashMap<u64, (u32, u64)> = HashMap::new();
-        for record in &self.records {
-            let Some(release) = record.release else { continue };
-            let last = newest.entry(record.connection).or_insert((release, record.request));
-            assert!(
-                release >= last.0,
-                "connection {}: request {} saw release {} after request {} had seen {}",
-                record.connection,
-                record.request,
-                release,
-                last.1,
-                last.0
-            );
-            *last = (release, record.request);
-        }
-    }
-
-    /// How many different releases answered.
-    pub fn releases_seen(&self, kind: Kind) -> usize {
-        let of_kind = self.records.iter().filter(|record| record.kind == kind);
-        let releases: std::collections::HashSet<u32> = of_kind.filter_map(|record| record.release).collect();
-        releases.len()
     }
 }
 
@@ -220,6 +164,7 @@ async fn follow(load: Load, shared: Arc<Shared>, kind: Kind) {
             status: 0,
             release: None,
             request_id: String::new(),
+            node: None,
             error: None,
         };
         match opened {
@@ -227,7 +172,7 @@ async fn follow(load: Load, shared: Arc<Shared>, kind: Kind) {
             Ok((number, mut connection)) => {
                 record.connection = number;
                 let wants_more = exchange(&load, &mut connection, &mut record).await;
-                if kind == Kind::KeepAlive && wants_more {
+                if matches!(kind, Kind::KeepAlive | Kind::Post) && wants_more {
                     kept = Some((number, connection));
                 }
             }
@@ -241,13 +186,17 @@ async fn follow(load: Load, shared: Arc<Shared>, kind: Kind) {
 /// One request on a connection; true when the connection can be used again.
 async fn exchange(load: &Load, connection: &mut Connection, record: &mut Record) -> bool {
     let path = if record.kind == Kind::Stream { &load.stream_path } else { &load.path };
-    let mut request = get(load.address, path);
+    let (method, body) = match record.kind {
+        Kind::Post => (Method::POST, POSTED.into()),
+        _ => (Method::GET, Bytes::new()),
+    };
+    let mut request = client::request(load.address, method, path, None, body);
     if record.kind == Kind::Fresh {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let answered = match record.kind {
         Kind::Stream => follow_stream(connection, request, record).await,
-        Kind::KeepAlive | Kind::Fresh => one_answer(connection, request, record).await,
+        Kind::KeepAlive | Kind::Fresh | Kind::Post => one_answer(connection, request, record).await,
     };
     match answered {
         Ok(closes) => !closes,
@@ -258,7 +207,7 @@ async fn exchange(load: &Load, connection: &mut Connection, record: &mut Record)
     }
 }
 
-type Request = http::Request<http_body_util::Full<bytes::Bytes>>;
+type Request = http::Request<http_body_util::Full<Bytes>>;
 
 /// True when the server will close the connection.
 async fn one_answer(
@@ -286,6 +235,8 @@ async fn follow_stream(
     let response = connection.begin(request).await?;
     let (head, mut body) = response.into_parts();
     record.status = head.status.as_u16();
+    record.request_id =
+        head.headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut text = String::new();
     loop {
         let frame = tokio::time::timeout(DEADLINE, body.frame()).await;
@@ -312,42 +263,4 @@ fn mark(event: &str) -> Option<u32> {
 
 fn closes(answer: &Answer) -> bool {
     answer.header("connection").eq_ignore_ascii_case("close")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// One record a pair: connection and release.
-    fn history(seen: &[(u64, u32)]) -> History {
-        let now = Instant::now();
-        let record = |(request, (connection, release)): (usize, &(u64, u32))| Record {
-            request: request as u64,
-            kind: Kind::KeepAlive,
-            connection: *connection,
-            started: now,
-            ended: now,
-            status: 200,
-            release: Some(*release),
-            request_id: String::new(),
-            error: None,
-        };
-        History { records: seen.iter().enumerate().map(record).collect() }
-    }
-
-    #[test]
-    fn an_older_release_after_a_newer_one_is_noticed_for_each_connection() {
-        history(&[(1, 1), (2, 2), (1, 1), (1, 2), (2, 2)]).assert_never_backwards();
-        let backwards = history(&[(1, 1), (1, 2), (2, 1), (1, 1)]);
-        assert!(std::panic::catch_unwind(|| backwards.assert_never_backwards()).is_err());
-    }
-
-    #[test]
-    fn failures_and_too_few_requests_are_noticed() {
-        let mut few = history(&[(1, 1), (1, 1)]);
-        few.assert_no_failures(2);
-        assert!(std::panic::catch_unwind(|| few.assert_no_failures(3)).is_err());
-        few.records[0].status = 503;
-        assert!(std::panic::catch_unwind(|| few.assert_no_failures(1)).is_err());
-    }
 }

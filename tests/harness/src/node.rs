@@ -19,7 +19,7 @@ use crate::{Api, eventually};
 const LOG_LINES_SHOWN: usize = 60;
 
 /// What a node is started with.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct TestNodeBuilder {
     config: toml::Table,
     environment: Vec<(String, String)>,
@@ -72,7 +72,8 @@ impl TestNodeBuilder {
         command::run_command(node.command()).await
     }
 
-    fn prepare(mut self) -> TestNode {
+    /// A node that is not started yet.
+    pub(crate) fn prepare(mut self) -> TestNode {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut default = |section: &str, key: &str, value: toml::Value| {
             let section = self.config.entry(section).or_insert_with(|| toml::Table::new().into());
@@ -205,14 +206,14 @@ impl TestNode {
         self.ended().await
     }
 
-    /// Starts the node again on the same data; its ports are others then.
+    /// Starts the node again on the same data; its ports are others then, unless they are configured.
     pub async fn restart(&mut self) {
         self.kill9();
         self.spawn();
         self.wait_until_ready().await;
     }
 
-    fn spawn(&mut self) {
+    pub(crate) fn spawn(&mut self) {
         self.starts += 1;
         let log = File::create(self.log_path()).expect("the log is made");
         let mut command = self.command();
@@ -228,7 +229,7 @@ impl TestNode {
         command
     }
 
-    async fn wait_until_ready(&mut self) {
+    pub(crate) async fn wait_until_ready(&mut self) {
         let (apps, admin) = eventually("a node that says it is ready", async || {
             assert!(self.is_running(), "the node ended:\n{}", self.log());
             self.announced_addresses()

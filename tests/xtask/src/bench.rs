@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds server, guests and load generator optimised, and hands over to the latter.
+//! `cargo xtask bench`: builds server, guests and load generator as they ship, and hands over to the latter.
 
 use std::env;
 
@@ -13,6 +13,9 @@ const NEEDED: &[requirements::Program] =
 /// Names a server that is built already; the bench then measures that one.
 const SERVER: &str = "TYPECASE_BIN";
 
+/// The profile that ships.
+const PROFILE: &str = "dist";
+
 pub fn run(arguments: &[String]) -> Result<()> {
     let root = workspace::root();
     let lists_only = arguments.iter().any(|argument| argument == "--list" || argument == "--help");
@@ -23,16 +26,19 @@ pub fn run(arguments: &[String]) -> Result<()> {
 
     let mut build = cargo(&root);
     build.args(["build", "--release", "--package", "typecase-bench"]);
-    if env::var_os(SERVER).is_none() && !lists_only {
-        build.args(["--package", "typecase"]);
-    }
-    step("building in the release profile");
+    step("building the load generator and its peers");
     run_command(&mut build)?;
+    if env::var_os(SERVER).is_none() && !lists_only {
+        let mut build = cargo(&root);
+        build.args(["build", "--profile", PROFILE, "--package", "typecase"]);
+        step("building the server as it ships; the first time this takes long");
+        run_command(&mut build)?;
+    }
 
     let mut bench = program(workspace::binary("release", "typecase-bench"), &root);
     bench.args(arguments);
     if env::var_os(SERVER).is_none() {
-        bench.env(SERVER, workspace::binary("release", "typecase"));
+        bench.env(SERVER, workspace::binary(PROFILE, "typecase"));
     }
     run_command(&mut bench)
 }

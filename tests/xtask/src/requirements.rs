@@ -25,8 +25,19 @@ pub const NODE: Program = Program {
 pub const NPM: Program =
     Program { name: "npm", packages: &["npm"], why: "fetches componentize-js for the JavaScript example" };
 pub const WRK: Program = Program { name: "wrk", packages: &["wrk"], why: "makes the bench's load" };
-pub const NGINX: Program =
-    Program { name: "nginx", packages: &["nginx"], why: "is the bench's peer for static files" };
+pub const NGINX: Program = Program {
+    name: "nginx",
+    packages: &["nginx"],
+    why: "balances in front of a cluster, and is the bench's peer for static files",
+};
+pub const HAPROXY: Program =
+    Program { name: "haproxy", packages: &["haproxy"], why: "balances in front of a cluster" };
+pub const MARIADB: Program =
+    Program { name: "mariadbd", packages: &["mariadb-server"], why: "is a cluster's database" };
+pub const REDIS: Program =
+    Program { name: "redis-server", packages: &["redis-server"], why: "is a cluster's Redis" };
+pub const CURL: Program =
+    Program { name: "curl", packages: &["curl"], why: "speaks S3 to the S3 server of the tests" };
 pub const TASKSET: Program =
     Program { name: "taskset", packages: &["util-linux"], why: "keeps a server on one core in the bench" };
 

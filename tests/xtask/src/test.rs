@@ -6,7 +6,15 @@ use crate::command::{cargo, run as run_command, step, succeeds};
 use crate::{guests, requirements, workspace};
 
 /// What the tests start besides the server itself.
-const NEEDED: &[requirements::Program] = &[requirements::NODE, requirements::NPM];
+const NEEDED: &[requirements::Program] = &[
+    requirements::NODE,
+    requirements::NPM,
+    requirements::MARIADB,
+    requirements::REDIS,
+    requirements::NGINX,
+    requirements::HAPROXY,
+    requirements::CURL,
+];
 
 pub fn run(arguments: &[String]) -> Result<()> {
     if let Some(unknown) = arguments.first() {

@@ -4,17 +4,21 @@
 //! ("parse once, at the edge"), so the code above never checks it again.
 
 pub mod announcement;
+pub mod app_config;
 pub mod limits;
 pub mod manifest;
 pub mod names;
 pub mod node;
 pub mod principal;
 pub mod release;
+pub mod settings;
 
-pub use announcement::Topic;
+pub use announcement::{Topic, UnknownTopic};
+pub use app_config::{AppConfig, ConfigError, ConfigName};
 pub use limits::{LimitPolicy, Limits};
 pub use manifest::{Manifest, ManifestError};
 pub use names::{AppName, Digest, Generation, NameError, NodeId, ReleaseNumber};
 pub use node::{Node, NodeHealth};
 pub use principal::{Principal, Role};
 pub use release::{App, Receipt, ReceiptState, Release, ReleaseState};
+pub use settings::Settings;

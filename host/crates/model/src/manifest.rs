@@ -73,6 +73,11 @@ impl Manifest {
         self.limits.resolve(policy)
     }
 
+    /// The same for a release that was accepted once: an operator who lowers a maximum means running apps too.
+    pub fn limits_within(&self, policy: &LimitPolicy) -> Limits {
+        self.limits.within(policy)
+    }
+
     /// What the manifest asks for and this server cannot honour yet, a sentence each.
     ///
     /// A publish is refused while the list is not empty: a rule that is not enforced would mislead its author.
@@ -95,11 +100,6 @@ impl Manifest {
                     "[grants] {key}: this server does not offer this capability yet; remove the key"
                 ));
             }
-        }
-        for (key, _) in self.config.iter().filter(|(_, config)| config.required) {
-            sentences.push(format!(
-                "[config] {key}: required values cannot be set on this server yet; give it a default instead"
-            ));
         }
         if !self.schedule.is_empty() {
             sentences

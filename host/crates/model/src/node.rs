@@ -12,11 +12,20 @@ pub struct Node {
     pub name: String,
     /// Address of its admin port as other nodes and the CLI reach it.
     pub admin: String,
+    /// Address of its app port as balancers reach it; empty while a node of an older version runs.
+    #[serde(default)]
+    pub apps: String,
     pub version: String,
     pub started_unix_ms: i64,
     /// Its last heartbeat, by the database's clock.
     pub heartbeat_unix_ms: i64,
     pub health: NodeHealth,
+    /// The operator has taken it out of the balancers' rotation.
+    #[serde(default)]
+    pub draining: bool,
+    /// What it suffers from while it serves, as sentences for operators; empty when all is well.
+    #[serde(default)]
+    pub problems: String,
 }
 
 /// Whether rollouts wait for a node; decided by its heartbeat's age.

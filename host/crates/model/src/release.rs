@@ -14,6 +14,9 @@ pub struct App {
     pub active: Option<ReleaseNumber>,
     /// The release that nodes are preparing.
     pub candidate: Option<ReleaseNumber>,
+    /// Raised by every change of the app's config.
+    #[serde(default)]
+    pub config_generation: Generation,
     pub created_unix_ms: i64,
     pub updated_unix_ms: i64,
 }

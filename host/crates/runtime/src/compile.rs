@@ -59,6 +59,9 @@ pub struct Compiler {
     turns: Semaphore,
 }
 
+/// The file this process runs, also when an upgrade has put another one, or none, in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+
 impl Compiler {
     pub fn new(policy: CompilePolicy) -> Self {
         let turns = Semaphore::new(policy.concurrency.max(1) as usize);
@@ -73,8 +76,8 @@ impl Compiler {
         output: &Path,
     ) -> Result<(), CompileError> {
         let _turn = self.turns.acquire().await;
-        let program = std::env::current_exe().map_err(CompileError::Start)?;
-        let mut child = Command::new(program)
+        let mut child = Command::new(OWN_PROGRAM)
+            .arg0("typecase")
             .arg(CHILD_COMMAND)
             .arg(generation.as_str())
             .arg(self.policy.memory_mb.to_string())

@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use typecase_model::Limits;
 use wasmtime::{Engine, Store};
 
+use crate::config::{ConfigSnapshot, ReleaseConfig};
 use crate::cpu::CpuMeter;
 use crate::engine::WasiGeneration;
 use crate::error::{CallError, CallErrorKind};
@@ -18,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) limits: Limits,
     /// The node's allowance of instances that wait for a request.
     pub(crate) idle_slots: Arc<Semaphore>,
+    /// None when the component asks for no values.
+    config: Option<Arc<ReleaseConfig>>,
     generation: WasiGeneration,
     engine: Engine,
     failures: AtomicU64,
@@ -28,15 +31,25 @@ impl Context {
         labels: ComponentLabels,
         limits: Limits,
         idle_slots: Arc<Semaphore>,
+        config: Option<Arc<ReleaseConfig>>,
         generation: WasiGeneration,
         engine: Engine,
     ) -> Arc<Self> {
         let failures = AtomicU64::new(0);
-        Arc::new(Self { labels: Arc::new(labels), limits, idle_slots, generation, engine, failures })
+        Arc::new(Self { labels: Arc::new(labels), limits, idle_slots, config, generation, engine, failures })
     }
 
     pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
-        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), request_id, cpu)
+        let config = self.config.as_ref().map(|config| config.snapshot());
+        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), config, request_id, cpu)
+    }
+
+    /// Whether an instance that took these values would take the same ones now.
+    pub(crate) fn is_current(&self, taken: Option<&ConfigSnapshot>) -> bool {
+        match (&self.config, taken) {
+            (Some(config), Some(taken)) => config.is_current(taken),
+            _ => true,
+        }
     }
 
     /// True for instances that go on, and are ended, without regard to one request.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
+use crate::config;
 use crate::engine::WasiGeneration;
 
 /// Imports and exports a component may have at its top level; compilers produce a few dozen.
@@ -197,7 +198,8 @@ fn refuse_unknown(imports: &[String], generation: WasiGeneration) -> Result<(), 
         let (interface, version) = import.split_once('@').unwrap_or((import, ""));
         let p2 = OFFERED_P2.contains(&interface);
         let p3 = generation == WasiGeneration::P3 && OFFERED_P3.contains(&interface);
-        let fits = (p2 && version.starts_with("0.2.") && !version.contains('-'))
+        let fits = import == config::OFFERED
+            || (p2 && version.starts_with("0.2.") && !version.contains('-'))
             || (p3 && version.starts_with("0.3.") && !version.contains('-'));
         if fits {
             continue;
@@ -207,6 +209,9 @@ fn refuse_unknown(imports: &[String], generation: WasiGeneration) -> Result<(), 
             (true, true) => "this server offers it as 0.2.x, and as 0.3.x to components that export `wasi:http/handler@0.3.x`".to_owned(),
             (true, false) => "this server offers it as 0.2.x".to_owned(),
             (false, true) => "this server offers it as 0.3.x, to components that export `wasi:http/handler@0.3.x`".to_owned(),
+            (false, false) if interface.starts_with("wasi:config/") => {
+                format!("this server offers `{}`, and drafts fit only exactly", config::OFFERED)
+            }
             (false, false) => format!("not offered; this server offers {}", neighbours(interface)),
         });
     }
@@ -219,7 +224,10 @@ fn neighbours(interface: &str) -> String {
     let same: Vec<&str> =
         OFFERED_P2.iter().filter(|offered| offered.split('/').next() == Some(package)).copied().collect();
     if same.is_empty() {
-        "wasi:cli, wasi:clocks, wasi:filesystem, wasi:http, wasi:io, wasi:random and wasi:sockets (0.2.x and 0.3.x)".to_owned()
+        format!(
+            "wasi:cli, wasi:clocks, wasi:filesystem, wasi:http, wasi:io, wasi:random and wasi:sockets (0.2.x and 0.3.x), and {}",
+            config::OFFERED
+        )
     } else {
         same.join(", ")
     }

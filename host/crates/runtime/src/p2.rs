@@ -110,9 +110,13 @@ impl P2 {
         Ok(http::Response::from_parts(parts, body))
     }
 
-    fn take_idle(&self) -> Option<Instance> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop_back().map(|idle| idle.instance)
+    fn take_idle(&self, component: &CallContext) -> Option<Instance> {
+        loop {
+            let newest = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_back()?;
+            if component.is_current(newest.instance.store.data().config.as_ref()) {
+                return Some(newest.instance);
+            }
+        }
     }
 
     fn put_idle(&self, component: &CallContext, instance: Instance) {
@@ -193,7 +197,7 @@ async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result
     // Moved in, so that it is given back when the instance is gone.
     let _permit = permit;
     let reuse = component.limits.reuse;
-    let reused = if reuse > 1 { this.take_idle() } else { None };
+    let reused = if reuse > 1 { this.take_idle(&component) } else { None };
     let mut instance = match reused {
         Some(mut instance) => {
             instance.store.data_mut().begin_request(request_id, cpu);

@@ -28,6 +28,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 
 use crate::admission::Permit;
 use crate::body::{GuestBody, GuestRun};
+use crate::config::ConfigSnapshot;
 use crate::context::Context as CallContext;
 use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind};
@@ -192,12 +193,13 @@ impl HandlerState for Handler {
             .map_err(|_| wasmtime::Error::new(ExpirationError))??;
         let requests = Arc::new(Mutex::new(Requests::default()));
         let reused = component.limits.reuse > 1;
+        let config = store.data().config.clone();
         Ok(Instance {
             store,
             proxy: Proxy::P3(proxy),
             view: |state| state.http(),
             expiration: Expiration { timeout, reused, timer: None, cpu, requests: requests.clone() },
-            state: Worker { timeout, component, requests, _place: place },
+            state: Worker { timeout, component, config, requests, _place: place },
         })
     }
 }
@@ -277,6 +279,7 @@ impl WorkerExpiration for Expiration {
 struct Worker {
     _place: OwnedSemaphorePermit,
     component: Arc<CallContext>,
+    config: Option<ConfigSnapshot>,
     timeout: Duration,
     requests: Arc<Mutex<Requests>>,
 }
@@ -287,7 +290,7 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent_count: usize, total_count: usize) -> ShouldAccept {
         let reuse = self.component.limits.reuse as usize;
-        if total_count >= reuse {
+        if total_count >= reuse || !self.component.is_current(self.config.as_ref()) {
             ShouldAccept::Never
         } else if concurrent_count >= CONCURRENT_MAX {
             ShouldAccept::No

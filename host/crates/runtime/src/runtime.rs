@@ -15,13 +15,14 @@ use crate::admission::Admission;
 use crate::cache::CodeCache;
 use crate::compile::{CompileError, CompilePolicy, Compiler};
 use crate::component::{Component, Proxy};
+use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
 use crate::engine::{self, PoolSize, WasiGeneration};
 use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
 use crate::p2::P2;
 use crate::p3::P3;
-use crate::state::InstanceState;
+use crate::state::{InstanceState, add_streams_to_linker};
 
 /// The operator's side of the runtime.
 #[derive(Debug, Clone)]
@@ -106,7 +107,8 @@ impl Runtime {
 
     /// Makes the component in the file at `path` ready: from this node's cache, or by compiling it.
     ///
-    /// `digest` is the digest of that file. The file may hold a core module for WASI 0.1.
+    /// `digest` is the digest of that file. The file may hold a core module for WASI 0.1. Instances see the values
+    /// of `config` at the moment when they are made.
     pub async fn prepare(
         &self,
         path: &Path,
@@ -114,11 +116,12 @@ impl Runtime {
         generation_hint: Option<WasiGeneration>,
         labels: ComponentLabels,
         limits: Limits,
+        config: Arc<ReleaseConfig>,
     ) -> Result<(Component, WasiGeneration), PrepareError> {
         if let Some(generation) = generation_hint
             && let Some(code) = self.cached(digest, generation)
         {
-            return Ok((self.link(code, generation, labels, limits)?, generation));
+            return Ok((self.link(code, generation, labels, limits, config)?, generation));
         }
         let read = std::fs::read(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => PrepareError::Damaged,
@@ -133,7 +136,7 @@ impl Runtime {
             Some(code) => code,
             None => self.compile(path, digest, &inspection.component, generation).await?,
         };
-        Ok((self.link(code, generation, labels, limits)?, generation))
+        Ok((self.link(code, generation, labels, limits, config)?, generation))
     }
 
     /// Removes a component's compiled code from this node's cache.
@@ -207,12 +210,14 @@ impl Runtime {
         generation: WasiGeneration,
         labels: ComponentLabels,
         limits: Limits,
+        config: Arc<ReleaseConfig>,
     ) -> Result<Component, PrepareError> {
         let link_error = |error: wasmtime::Error| PrepareError::Link(format!("{error:#}"));
         let serving = self.serving(generation);
         let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
-        let context =
-            Context::new(labels, limits, self.idle_slots.clone(), generation, serving.engine.clone());
+        let config = config::is_imported(&code, &serving.engine).then_some(config);
+        let idle_slots = self.idle_slots.clone();
+        let context = Context::new(labels, limits, idle_slots, config, generation, serving.engine.clone());
         let proxy = match generation {
             WasiGeneration::P2 => Proxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?))),
             WasiGeneration::P3 => Proxy::P3(P3::new(&context, &ServicePre::new(pre).map_err(link_error)?)),
@@ -237,6 +242,8 @@ impl Serving {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        add_streams_to_linker(&mut linker)?;
+        config::add_to_linker(&mut linker)?;
         if generation == WasiGeneration::P3 {
             wasmtime_wasi::p3::add_to_linker(&mut linker)?;
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;

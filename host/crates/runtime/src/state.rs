@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use typecase_model::Limits;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use crate::config::ConfigSnapshot;
 use crate::cpu::CpuMeter;
 use crate::error::Interrupted;
 use crate::labels::ComponentLabels;
@@ -36,6 +37,8 @@ pub(crate) struct InstanceState {
     wasi: Option<Box<WasiCtx>>,
     http: WasiHttpCtx,
     hooks: Hooks,
+    /// None for components that ask for none.
+    pub(crate) config: Option<ConfigSnapshot>,
     table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
     labels: Arc<ComponentLabels>,
@@ -52,6 +55,7 @@ impl InstanceState {
         engine: &wasmtime::Engine,
         limits: &Limits,
         labels: Arc<ComponentLabels>,
+        config: Option<ConfigSnapshot>,
         request_id: Arc<str>,
         cpu: CpuMeter,
     ) -> Store<Self> {
@@ -64,6 +68,7 @@ impl InstanceState {
             wasi: None,
             http,
             hooks: Hooks { labels: labels.clone(), told: false },
+            config,
             table,
             memory,
             labels,
@@ -118,6 +123,23 @@ impl WasiView for InstanceState {
         });
         WasiCtxView { ctx, table: &mut self.table }
     }
+}
+
+/// Streams need the table alone. wasmtime-wasi reaches it through the whole context, which would then be made
+/// for every request.
+pub(crate) fn add_streams_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    use wasmtime_wasi_io::bindings::wasi::io;
+
+    struct Table;
+    impl HasData for Table {
+        type Data<'a> = &'a mut ResourceTable;
+    }
+    linker.allow_shadowing(true);
+    io::error::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    io::poll::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 impl WasiHttpView for InstanceState {

@@ -3,13 +3,14 @@
 //! Storage is not trusted and may hang. So each object is verified whenever it is read, and all access runs
 //! on a small runtime of its own with deadlines: a hung mount costs its few threads and nothing else.
 
+mod location;
+mod marker;
 mod transfer;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::runtime::Runtime;
@@ -17,6 +18,9 @@ use tokio::sync::Semaphore;
 use typecase_model::Digest;
 
 use crate::StoreError;
+
+pub use location::StorageLocation;
+pub(crate) use marker::Marker;
 
 /// Transfers at once, and threads that a hung storage can hold. Publishing and preparing are rare; disks and
 /// networks gain nothing from more.
@@ -30,6 +34,8 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Bundles {
     objects: Arc<dyn ObjectStore>,
     pool: Arc<Pool>,
+    /// In a cluster: what tells its storage from an empty folder.
+    marker: Option<Marker>,
 }
 
 #[derive(Debug)]
@@ -50,14 +56,21 @@ impl Drop for Pool {
 }
 
 impl Bundles {
-    /// Keeps bundles in a folder of this machine.
+    /// Keeps bundles in a folder of this machine, which is made when missing.
     pub(crate) fn open_folder(folder: &Path) -> Result<Self, StoreError> {
         let opening = |error: std::io::Error| StoreError::storage("open the bundle storage", error);
         std::fs::create_dir_all(folder).map_err(opening)?;
         transfer::remove_staged(folder).map_err(opening)?;
-        let objects = LocalFileSystem::new_with_prefix(folder)
-            .map_err(|error| StoreError::storage("open the bundle storage", error))?
-            .with_fsync(true);
+        Self::open(&StorageLocation::Folder(folder.to_owned()), None)
+    }
+
+    /// Keeps bundles in a cluster's storage, which is touched only when it is used: it may hang.
+    pub(crate) fn open_shared(location: &StorageLocation, cluster: &str) -> Result<Self, StoreError> {
+        Self::open(location, Some(Marker::new(location, cluster)))
+    }
+
+    fn open(location: &StorageLocation, marker: Option<Marker>) -> Result<Self, StoreError> {
+        let opening = |error: std::io::Error| StoreError::storage("open the bundle storage", error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(TRANSFERS_MAX)
@@ -70,14 +83,22 @@ impl Bundles {
             permits: Arc::new(Semaphore::new(TRANSFERS_MAX)),
             deadline: TRANSFER_TIMEOUT,
         });
-        Ok(Self { objects: Arc::new(objects), pool })
+        // Made within that runtime, whose threads its connections belong to.
+        let _guard = pool.runtime.as_ref().map(Runtime::enter);
+        let objects = location.open()?;
+        drop(_guard);
+        Ok(Self { objects, pool, marker })
     }
 
     /// Stores the file under its digest and makes it durable. An object that is there already is verified
     /// and kept; a damaged one is replaced by this good copy.
     pub(crate) async fn put_file(&self, digest: Digest, file: &Path) -> Result<(), StoreError> {
-        let (objects, file) = (self.objects.clone(), file.to_owned());
+        let (objects, file, marker) = (self.objects.clone(), file.to_owned(), self.marker.clone());
         self.run("store the bundle", async move {
+            // Into the folder below an unmounted volume nothing is written.
+            if let Some(marker) = marker {
+                marker.check(&*objects).await?;
+            }
             transfer::put_file(&*objects, &object_path(digest), digest, &file).await
         })
         .await
@@ -86,9 +107,28 @@ impl Bundles {
     /// Copies a bundle to `destination`, which appears there only complete and verified. Its folder must be
     /// private to the node. [`StoreError::Corrupt`] when the stored bytes are not the digest's.
     pub async fn fetch_to(&self, digest: Digest, destination: &Path) -> Result<(), StoreError> {
-        let (objects, destination) = (self.objects.clone(), destination.to_owned());
+        let (objects, destination, marker) =
+            (self.objects.clone(), destination.to_owned(), self.marker.clone());
         self.run("fetch the bundle", async move {
-            transfer::fetch_to(&*objects, &object_path(digest), digest, &destination).await
+            let fetched = transfer::fetch_to(&*objects, &object_path(digest), digest, &destination).await;
+            // A volume that is not mounted lacks everything, and nothing there is to be mended.
+            if let (Err(StoreError::NotFound(_)), Some(marker)) = (&fetched, marker) {
+                marker.check(&*objects).await?;
+            }
+            fetched
+        })
+        .await
+    }
+
+    /// Puts the cluster's marker into a storage that has none, or checks that it is this cluster's.
+    pub(crate) async fn mark(&self, may_make: bool) -> Result<(), StoreError> {
+        let Some(marker) = self.marker.clone() else { return Ok(()) };
+        let objects = self.objects.clone();
+        self.run("look at the bundle storage", async move {
+            match may_make {
+                true => marker.make_or_check(&*objects).await,
+                false => marker.check(&*objects).await,
+            }
         })
         .await
     }

@@ -1,12 +1,12 @@
 //! How a release becomes an app's candidate: the start of every rollout, and where two at once are decided.
 
-use sqlx::sqlite::SqliteConnection;
 use typecase_model::{AppName, Digest, Generation, Manifest, Release, ReleaseNumber, ReleaseState};
 
-use crate::apps::{find_app, number_of};
-use crate::database::now_unix_ms;
+use crate::apps::{lock_app, number_of};
+use crate::database::{Connection, now_unix_ms};
 use crate::releases::{find_release, release_of};
 use crate::rollouts::stored;
+use crate::sql::sql;
 use crate::{Conflict, Store, StoreError};
 
 /// A release to be: its bundle is in storage already.
@@ -38,19 +38,17 @@ impl Store {
     pub async fn create_candidate(&self, new: &NewRelease<'_>) -> Result<Candidacy, StoreError> {
         let manifest = serde_json::to_string(new.manifest)
             .map_err(|error| StoreError::corrupt_row("the manifest to be stored", error))?;
-        self.within("record the release", async {
+        self.within("record the release", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             let name = new.app.as_str();
-            if find_app(&mut tx, new.app).await?.is_none() {
-                sqlx::query(
-                    "INSERT INTO apps (name, generation, last_release, created_unix_ms, updated_unix_ms)
-                     VALUES (?, 0, 0, ?, ?)",
-                )
+            if lock_app(&mut tx, new.app).await?.is_none() {
+                sql("{insert new} apps (name, generation, last_release, created_unix_ms, updated_unix_ms)
+                     VALUES (?, 0, 0, ?, ?)")
                 .bind(name)
                 .bind(now)
                 .bind(now)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             }
             let generation = free_for_candidate(&mut tx, new.app, new.expected).await?;
@@ -59,21 +57,17 @@ impl Store {
             {
                 return Ok(Candidacy::AlreadyActive(active, generation));
             }
-            sqlx::query("UPDATE apps SET last_release = last_release + 1 WHERE name = ?")
+            sql("UPDATE apps SET last_release = last_release + 1 WHERE name = ?")
                 .bind(name)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            let row = sqlx::query("SELECT last_release FROM apps WHERE name = ?")
-                .bind(name)
-                .fetch_one(&mut *tx)
-                .await?;
+            let row =
+                sql("SELECT last_release FROM apps WHERE name = ?").bind(name).fetch_one(&mut tx).await?;
             let number = number_of(&row, "last_release")?
                 .ok_or_else(|| StoreError::corrupt_row("apps.last_release", "NULL"))?;
-            sqlx::query(
-                "INSERT INTO releases (app, release_number, digest, manifest, note, publisher,
+            sql("INSERT INTO releases (app, release_number, digest, manifest, note, publisher,
                                        created_unix_ms, state, activate)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, 'preparing', ?)",
-            )
+                 VALUES (?, ?, ?, ?, ?, ?, ?, 'preparing', ?)")
             .bind(name)
             .bind(number.0)
             .bind(new.digest.to_string())
@@ -82,7 +76,7 @@ impl Store {
             .bind(new.publisher)
             .bind(now)
             .bind(i64::from(new.activate))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             let generation = set_candidate(&mut tx, new.app, number, generation, now).await?;
             let release = find_release(&mut tx, new.app, number)
@@ -102,7 +96,7 @@ impl Store {
         number: ReleaseNumber,
         expected: Option<Generation>,
     ) -> Result<Candidacy, StoreError> {
-        self.within("make the release the candidate", async {
+        self.within("make the release the candidate", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             let generation = free_for_candidate(&mut tx, app, expected).await?;
@@ -113,18 +107,16 @@ impl Store {
                 return Ok(Candidacy::AlreadyActive(release, generation));
             }
             // Receipts of an earlier attempt would decide this one before any node has looked at it.
-            sqlx::query("DELETE FROM receipts WHERE app = ? AND release_number = ?")
+            sql("DELETE FROM receipts WHERE app = ? AND release_number = ?")
                 .bind(app.as_str())
                 .bind(number.0)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            sqlx::query(
-                "UPDATE releases SET state = 'preparing', failure = NULL, activate = 1
-                 WHERE app = ? AND release_number = ?",
-            )
+            sql("UPDATE releases SET state = 'preparing', failure = NULL, activate = 1
+                 WHERE app = ? AND release_number = ?")
             .bind(app.as_str())
             .bind(number.0)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             let generation = set_candidate(&mut tx, app, number, generation, now).await?;
             let release = find_release(&mut tx, app, number)
@@ -139,11 +131,11 @@ impl Store {
 
 /// The app's generation, provided that it is the expected one and no other rollout is under way.
 async fn free_for_candidate(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &AppName,
     expected: Option<Generation>,
 ) -> Result<Generation, StoreError> {
-    let app = find_app(connection, name).await?.ok_or_else(|| StoreError::no_app(name))?;
+    let app = lock_app(connection, name).await?.ok_or_else(|| StoreError::no_app(name))?;
     let stale = expected.is_some_and(|expected| expected != app.generation);
     if stale || app.candidate.is_some() {
         let (found, candidate) = (app.generation, app.candidate);
@@ -153,41 +145,34 @@ async fn free_for_candidate(
 }
 
 async fn set_candidate(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     app: &AppName,
     number: ReleaseNumber,
     from: Generation,
     now: i64,
 ) -> Result<Generation, StoreError> {
-    let changed = sqlx::query(
-        "UPDATE apps SET candidate = ?, candidate_since_unix_ms = ?, generation = generation + 1,
+    let changed =
+        sql("UPDATE apps SET candidate = ?, candidate_since_unix_ms = ?, generation = generation + 1,
                          updated_unix_ms = ?
-         WHERE name = ? AND generation = ? AND candidate IS NULL",
-    )
-    .bind(number.0)
-    .bind(now)
-    .bind(now)
-    .bind(app.as_str())
-    .bind(stored(from))
-    .execute(connection)
-    .await?
-    .rows_affected();
+         WHERE name = ? AND generation = ? AND candidate IS NULL")
+        .bind(number.0)
+        .bind(now)
+        .bind(now)
+        .bind(app.as_str())
+        .bind(stored(from))
+        .execute(connection)
+        .await?;
     if changed != 1 {
-        // Only a database without serialized writers gets here; the transaction is rolled back.
+        // The app was locked, so this is a generation that no table can hold; the transaction is rolled back.
         return Err(Conflict { app: app.clone(), expected: None, found: from, candidate: None }.into());
     }
     Ok(Generation(from.0 + 1))
 }
 
-async fn active_release(
-    connection: &mut SqliteConnection,
-    app: &AppName,
-) -> Result<Option<Release>, StoreError> {
-    sqlx::query(
-        "SELECT releases.* FROM releases
+async fn active_release(connection: &mut Connection, app: &AppName) -> Result<Option<Release>, StoreError> {
+    sql("SELECT releases.* FROM releases
          JOIN apps ON apps.name = releases.app AND apps.active = releases.release_number
-         WHERE apps.name = ?",
-    )
+         WHERE apps.name = ?")
     .bind(app.as_str())
     .fetch_optional(connection)
     .await?

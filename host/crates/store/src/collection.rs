@@ -6,14 +6,16 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use sqlx::Row;
-use typecase_model::{Digest, ReleaseState};
+use typecase_model::settings::Retention;
+use typecase_model::{Digest, NodeId, ReleaseState};
 
 use crate::database::now_unix_ms;
+use crate::sql::{Row, sql};
 use crate::{Store, StoreError};
 
-/// How many releases of an app can be looked at and rolled back to.
-const RELEASES_KEPT: u32 = 50;
+/// No deletion takes so long: the node that marked the bundle died, and another one may delete it. Until then
+/// nobody else does, so that a bundle which came back meanwhile is not deleted by a latecomer.
+const DELETION_MS_MAX: i64 = 600_000;
 
 /// What a collection removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,65 +31,58 @@ impl Store {
         self.bundles.put_file(digest, file).await
     }
 
-    /// Removes all but the newest releases of each app, then the bundles that no release refers to and nobody
-    /// has published for `unused_ms`. What serves, is rolled out or would be rolled back to always stays.
-    pub async fn collect(&self, unused_ms: i64) -> Result<Collected, StoreError> {
-        let releases = self.remove_old_releases().await?;
+    /// Removes the releases of each app that are too many or too old, then the bundles that no release refers to
+    /// and nobody has published for `unused_ms`. What serves, is rolled out or would be rolled back to always stays.
+    pub async fn collect(
+        &self,
+        node: &NodeId,
+        retention: &Retention,
+        unused_ms: i64,
+    ) -> Result<Collected, StoreError> {
+        let releases = self.remove_old_releases(retention).await?;
         let mut bundles = 0;
-        for digest in self.mark_unused_bundles(unused_ms).await? {
+        for digest in self.mark_unused_bundles(node, unused_ms).await? {
             self.bundles.delete(digest).await?;
-            self.forget_bundle(digest).await?;
+            self.forget_bundle(node, digest).await?;
             bundles += 1;
         }
         Ok(Collected { releases, bundles })
     }
 
     async fn note_bundle(&self, digest: Digest) -> Result<(), StoreError> {
-        self.within("note the bundle", async {
+        self.within("note the bundle", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            let row = sqlx::query("SELECT state FROM bundles WHERE digest = ?")
+            sql("{insert new} bundles (digest, state, touched_unix_ms) VALUES (?, 'stored', ?)")
                 .bind(digest.to_string())
-                .fetch_optional(&mut *tx)
+                .bind(now)
+                .execute(&mut tx)
                 .await?;
-            match row {
-                None => {
-                    sqlx::query(
-                        "INSERT INTO bundles (digest, state, touched_unix_ms) VALUES (?, 'stored', ?)",
-                    )
-                    .bind(digest.to_string())
-                    .bind(now)
-                    .execute(&mut *tx)
-                    .await?;
-                }
-                Some(row) if row.try_get::<&str, _>("state")? == "stored" => {
-                    sqlx::query("UPDATE bundles SET touched_unix_ms = ? WHERE digest = ?")
-                        .bind(now)
-                        .bind(digest.to_string())
-                        .execute(&mut *tx)
-                        .await?;
-                }
-                Some(_) => {
-                    let source = "its unused copy is being deleted right now; try again";
-                    return Err(StoreError::storage("store the bundle", source));
-                }
+            let noted = sql("UPDATE bundles SET touched_unix_ms = ?, state = 'stored'
+                     WHERE digest = ? AND state IN ('stored', 'damaged')")
+            .bind(now)
+            .bind(digest.to_string())
+            .execute(&mut tx)
+            .await?;
+            if noted == 0 {
+                let source = "its unused copy is being deleted right now; try again";
+                return Err(StoreError::storage("store the bundle", source));
             }
-            tx.commit().await?;
-            Ok(())
+            tx.commit().await
         })
         .await
     }
 
-    async fn remove_old_releases(&self) -> Result<u64, StoreError> {
+    async fn remove_old_releases(&self, retention: &Retention) -> Result<u64, StoreError> {
         let mut removed = 0;
-        let apps = self.within("find old releases", async {
-            let mut connection = self.database.reader().await?;
-            sqlx::query(
-                "SELECT apps.name AS name FROM apps JOIN releases ON releases.app = apps.name
-                 GROUP BY apps.name HAVING COUNT(*) > ?",
-            )
-            .bind(RELEASES_KEPT)
-            .fetch_all(&mut *connection)
+        let apps = self.within("find old releases", || async {
+            let mut connection = self.database.single().await?;
+            let now = now_unix_ms(&mut connection).await?;
+            sql("SELECT apps.name AS name FROM apps JOIN releases ON releases.app = apps.name
+                 GROUP BY apps.name HAVING COUNT(*) > ? OR MIN(releases.created_unix_ms) < ?")
+            .bind(retention.releases)
+            .bind(retention.oldest_unix_ms(now))
+            .fetch_all(&mut connection)
             .await?
             .iter()
             .map(|row| crate::apps::name_of(row, "name"))
@@ -95,36 +90,29 @@ impl Store {
         });
         for app in apps.await? {
             removed += self
-                .within("remove old releases", async {
+                .within("remove old releases", || async {
                     let mut tx = self.database.write().await?;
-                    let rows = sqlx::query(
-                        "SELECT release_number, state, activated_unix_ms FROM releases WHERE app = ?
-                         ORDER BY release_number DESC",
-                    )
+                    // Whoever makes a release a candidate changes this row first.
+                    sql("SELECT name FROM apps WHERE name = ? {for update}")
+                        .bind(app.as_str())
+                        .fetch_optional(&mut tx)
+                        .await?;
+                    let now = now_unix_ms(&mut tx).await?;
+                    let releases: Vec<Kept> = sql("SELECT release_number, state, created_unix_ms,
+                                activated_unix_ms, activated_generation
+                         FROM releases WHERE app = ? ORDER BY release_number DESC")
                     .bind(app.as_str())
-                    .fetch_all(&mut *tx)
-                    .await?;
-                    let mut old = Vec::new();
-                    let mut previous: Option<(i64, u32)> = None;
-                    for (index, row) in rows.iter().enumerate() {
-                        let number: u32 = row.try_get("release_number")?;
-                        let state = ReleaseState::parse(row.try_get("state")?);
-                        let activated: Option<i64> = row.try_get("activated_unix_ms")?;
-                        if state == Some(ReleaseState::Retired) {
-                            previous = previous.max(activated.map(|at| (at, number)));
-                        }
-                        let in_use =
-                            matches!(state, None | Some(ReleaseState::Active | ReleaseState::Preparing));
-                        if index >= RELEASES_KEPT as usize && !in_use {
-                            old.push(number);
-                        }
-                    }
-                    old.retain(|number| previous.is_none_or(|(_, keep)| keep != *number));
+                    .fetch_all(&mut tx)
+                    .await?
+                    .iter()
+                    .map(Kept::of)
+                    .collect::<Result<_, _>>()?;
+                    let old = old_releases(&releases, retention, now);
                     for number in &old {
-                        sqlx::query("DELETE FROM releases WHERE app = ? AND release_number = ?")
+                        sql("DELETE FROM releases WHERE app = ? AND release_number = ?")
                             .bind(app.as_str())
-                            .bind(number)
-                            .execute(&mut *tx)
+                            .bind(*number)
+                            .execute(&mut tx)
                             .await?;
                     }
                     tx.commit().await?;
@@ -135,20 +123,28 @@ impl Store {
         Ok(removed)
     }
 
-    async fn mark_unused_bundles(&self, unused_ms: i64) -> Result<HashSet<Digest>, StoreError> {
-        self.within("find unused bundles", async {
+    /// Marks unused bundles as this node's to delete, with those that a node marked long ago and died over.
+    async fn mark_unused_bundles(
+        &self,
+        node: &NodeId,
+        unused_ms: i64,
+    ) -> Result<HashSet<Digest>, StoreError> {
+        self.within("find unused bundles", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            sqlx::query(
-                "UPDATE bundles SET state = 'deleting'
-                 WHERE touched_unix_ms <= ?
-                   AND NOT EXISTS (SELECT 1 FROM releases WHERE releases.digest = bundles.digest)",
-            )
+            sql("UPDATE bundles SET state = 'deleting', collector = ?, touched_unix_ms = ?
+                 WHERE (state = 'stored' AND touched_unix_ms <= ?
+                        AND NOT EXISTS (SELECT 1 FROM releases WHERE releases.digest = bundles.digest))
+                    OR (state = 'deleting' AND touched_unix_ms <= ?)")
+            .bind(node.as_str())
+            .bind(now)
             .bind(now.saturating_sub(unused_ms))
-            .execute(&mut *tx)
+            .bind(now - DELETION_MS_MAX)
+            .execute(&mut tx)
             .await?;
-            let rows = sqlx::query("SELECT digest FROM bundles WHERE state = 'deleting'")
-                .fetch_all(&mut *tx)
+            let rows = sql("SELECT digest FROM bundles WHERE state = 'deleting' AND collector = ?")
+                .bind(node.as_str())
+                .fetch_all(&mut tx)
                 .await?;
             tx.commit().await?;
             rows.iter()
@@ -161,18 +157,64 @@ impl Store {
         .await
     }
 
-    async fn forget_bundle(&self, digest: Digest) -> Result<(), StoreError> {
-        self.within("forget the bundle", async {
-            let mut tx = self.database.write().await?;
-            sqlx::query("DELETE FROM bundles WHERE digest = ? AND state = 'deleting'")
+    async fn forget_bundle(&self, node: &NodeId, digest: Digest) -> Result<(), StoreError> {
+        self.within("forget the bundle", || async {
+            let mut connection = self.database.single().await?;
+            sql("DELETE FROM bundles WHERE digest = ? AND state = 'deleting' AND collector = ?")
                 .bind(digest.to_string())
-                .execute(&mut *tx)
+                .bind(node.as_str())
+                .execute(&mut connection)
                 .await?;
-            tx.commit().await?;
             Ok(())
         })
         .await
     }
+}
+
+/// A release, as far as the decision about it goes.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    number: i64,
+    state: Option<ReleaseState>,
+    created_unix_ms: i64,
+    activated_unix_ms: Option<i64>,
+    activated_generation: Option<i64>,
+}
+
+impl Kept {
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            number: row.try_get("release_number")?,
+            state: ReleaseState::parse(row.try_get("state")?),
+            created_unix_ms: row.try_get("created_unix_ms")?,
+            activated_unix_ms: row.try_get("activated_unix_ms")?,
+            activated_generation: row.try_get("activated_generation")?,
+        })
+    }
+}
+
+/// The numbers of those releases of one app that go; `releases` has the newest first.
+fn old_releases(releases: &[Kept], retention: &Retention, now_unix_ms: i64) -> Vec<i64> {
+    let retired = releases.iter().filter(|release| release.state == Some(ReleaseState::Retired));
+    let previous = retired.filter_map(|release| Some((release.activated_generation?, release.number))).max();
+    // A release serves until the next one is activated.
+    let unused_since = |release: &Kept| {
+        let next = releases.iter().filter(|next| next.activated_generation > release.activated_generation);
+        let next = next.min_by_key(|next| next.activated_generation);
+        match release.activated_generation {
+            Some(_) => next.and_then(|next| next.activated_unix_ms).unwrap_or(now_unix_ms),
+            None => release.activated_unix_ms.unwrap_or(release.created_unix_ms),
+        }
+    };
+    let goes = |(index, release): &(usize, &Kept)| {
+        // A state that this version does not know is not its to judge.
+        let in_use = matches!(release.state, None | Some(ReleaseState::Active | ReleaseState::Preparing));
+        let is_previous = previous.is_some_and(|(_, number)| number == release.number);
+        let too_many = *index >= retention.releases as usize;
+        let too_old = unused_since(release) < retention.oldest_unix_ms(now_unix_ms);
+        (too_many || too_old) && !in_use && !is_previous
+    };
+    releases.iter().enumerate().filter(goes).map(|(_, release)| release.number).collect()
 }
 
 #[cfg(test)]
@@ -181,6 +223,58 @@ mod tests {
 
     use super::*;
     use crate::testing::{TestStore, name};
+
+    const RELEASES_KEPT: u32 = 50;
+    const RETENTION: Retention = Retention { releases: RELEASES_KEPT, age_ms: None };
+
+    fn node() -> NodeId {
+        "a".parse().unwrap()
+    }
+
+    /// One release of each letter, newest first, a millisecond apart: (A)ctive, (R)etired, (F)ailed, (C)andidate.
+    fn releases(states: &str) -> Vec<Kept> {
+        let count = states.len() as i64;
+        let release = |(index, letter)| {
+            let number = count - index as i64;
+            let state = match letter {
+                'A' => ReleaseState::Active,
+                'R' => ReleaseState::Retired,
+                'F' => ReleaseState::Failed,
+                _ => ReleaseState::Preparing,
+            };
+            let activated = matches!(letter, 'A' | 'R').then_some(number);
+            Kept {
+                number,
+                state: Some(state),
+                created_unix_ms: number,
+                activated_unix_ms: activated,
+                activated_generation: activated,
+            }
+        };
+        states.chars().enumerate().map(release).collect()
+    }
+
+    #[test]
+    fn releases_go_when_they_are_too_many_or_too_old() {
+        for (states, kept, age_ms, expected) in [
+            ("ARRRR", 3, None, &[2, 1][..]),
+            ("ARRRR", 10, None, &[]),
+            // The active, the candidate and the one to roll back to stay, wherever they are.
+            ("CFFFARFR", 2, None, &[6, 5, 2, 1]),
+            ("FFFFA", 1, None, &[4, 3, 2]),
+            // At 5: 3 served until 4 came, 2 until 3 came, the failed one was made at 1.
+            ("ARRRF", 10, Some(1), &[2, 1]),
+            ("ARRRF", 10, Some(2), &[1]),
+            ("ARRRF", 10, Some(9), &[]),
+        ] {
+            let retention = Retention { releases: kept, age_ms };
+            assert_eq!(
+                old_releases(&releases(states), &retention, 5),
+                expected,
+                "{states} {kept} {age_ms:?}"
+            );
+        }
+    }
 
     #[tokio::test]
     async fn a_thousand_publishes_leave_a_bounded_number_of_releases() {
@@ -199,9 +293,9 @@ mod tests {
             }
         }
         // An hour's grace protects what is being published right now.
-        let collected = test.store.collect(3_600_000).await.unwrap();
+        let collected = test.store.collect(&node(), &RETENTION, 3_600_000).await.unwrap();
         assert_eq!(collected, Collected { releases: 18, bundles: 0 });
-        let collected = test.store.collect(0).await.unwrap();
+        let collected = test.store.collect(&node(), &RETENTION, 0).await.unwrap();
         assert_eq!(collected, Collected { releases: 0, bundles: 18 });
         let kept = test.store.releases(&app, 1_000).await.unwrap();
         assert_eq!(kept.len(), RELEASES_KEPT as usize + 2, "the newest, the active, the one before");
@@ -218,9 +312,9 @@ mod tests {
         std::fs::write(&file, b"one").unwrap();
         let digest = Digest::of(b"one");
         test.store.put_bundle(digest, &file).await.unwrap();
-        assert_eq!(test.store.mark_unused_bundles(0).await.unwrap(), HashSet::from([digest]));
+        assert_eq!(test.store.mark_unused_bundles(&node(), 0).await.unwrap(), HashSet::from([digest]));
         assert!(test.store.put_bundle(digest, &file).await.unwrap_err().may_be_retried());
-        assert_eq!(test.store.collect(0).await.unwrap().bundles, 1);
+        assert_eq!(test.store.collect(&node(), &RETENTION, 0).await.unwrap().bundles, 1);
         test.store.put_bundle(digest, &file).await.unwrap();
     }
 }

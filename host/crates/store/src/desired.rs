@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use typecase_model::{App, AppName, Generation, Release};
 
+use crate::app_config::config_generation_of;
 use crate::apps::{app_of, find_app, generation_of, name_of};
 use crate::releases::{find_release, release_of};
+use crate::sql::sql;
 use crate::{Store, StoreError};
 
 /// What the cluster should be running of one app.
@@ -19,18 +21,24 @@ pub struct Desired {
     pub unreadable: Option<String>,
 }
 
+/// What tells whether anything about an app has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppGenerations {
+    pub name: AppName,
+    pub app: Generation,
+    pub config: Generation,
+}
+
 impl Store {
     /// What should run, for all apps; two queries however many apps there are.
     pub async fn desired(&self) -> Result<Vec<Desired>, StoreError> {
-        self.within("read what should run", async {
+        self.within("read what should run", || async {
             let mut tx = self.database.read().await?;
-            let apps = sqlx::query("SELECT * FROM apps ORDER BY name").fetch_all(&mut *tx).await?;
-            let rows = sqlx::query(
-                "SELECT releases.* FROM releases
+            let apps = sql("SELECT * FROM apps ORDER BY name").fetch_all(&mut tx).await?;
+            let rows = sql("SELECT releases.* FROM releases
                  JOIN apps ON apps.name = releases.app
-                      AND releases.release_number IN (apps.active, apps.candidate)",
-            )
-            .fetch_all(&mut *tx)
+                      AND releases.release_number IN (apps.active, apps.candidate)")
+            .fetch_all(&mut tx)
             .await?;
             let mut releases: HashMap<AppName, Vec<Result<Release, StoreError>>> = HashMap::new();
             for row in &rows {
@@ -49,7 +57,7 @@ impl Store {
 
     /// What should run of one app; none when there is no such app.
     pub async fn desired_of(&self, name: &AppName) -> Result<Option<Desired>, StoreError> {
-        self.within("read what should run", async {
+        self.within("read what should run", || async {
             let mut tx = self.database.read().await?;
             let Some(app) = find_app(&mut tx, name).await? else {
                 return Ok(None);
@@ -67,15 +75,18 @@ impl Store {
         .await
     }
 
-    /// Each app's generation: the cheap way to see by timer which apps need another look.
-    pub async fn generations(&self) -> Result<Vec<(AppName, Generation)>, StoreError> {
-        self.within("read the generations", async {
-            let mut connection = self.database.reader().await?;
-            sqlx::query("SELECT name, generation FROM apps")
-                .fetch_all(&mut *connection)
+    /// Each app's generations: the cheap way to see by timer which apps need another look.
+    pub async fn generations(&self) -> Result<Vec<AppGenerations>, StoreError> {
+        self.within("read the generations", || async {
+            let mut connection = self.database.single().await?;
+            sql("SELECT name, generation, config_generation FROM apps")
+                .fetch_all(&mut connection)
                 .await?
                 .iter()
-                .map(|row| Ok((name_of(row, "name")?, generation_of(row)?)))
+                .map(|row| {
+                    let (name, app) = (name_of(row, "name")?, generation_of(row)?);
+                    Ok(AppGenerations { name, app, config: config_generation_of(row)? })
+                })
                 .collect()
         })
         .await

@@ -18,13 +18,24 @@ pub enum StoreError {
     /// Someone else was first; look again before you try again.
     #[error(transparent)]
     Conflict(#[from] Conflict),
+    /// The same for what belongs to no app.
+    #[error(
+        "{what} changed meanwhile (generation {found}, expected {expected}): look at them again, then try again"
+    )]
+    Outdated { what: &'static str, expected: Generation, found: Generation },
     #[error("{0} does not exist")]
     NotFound(String),
+    /// More of something than is kept; the sentence says how much that is.
+    #[error("{0}")]
+    TooMuch(String),
     #[error("{0} exists already")]
     Exists(String),
     /// What is stored is not what was stored. Trying again does not help.
     #[error("{what} is corrupt: {detail}")]
     Corrupt { what: String, detail: String },
+    /// This node is set up for another cluster; the sentence says what to change.
+    #[error("{0}")]
+    Refused(String),
     /// The tables and this binary do not fit together.
     #[error("the database does not fit this version of typecase: {0}")]
     Schema(String),
@@ -90,6 +101,12 @@ impl StoreError {
             Self::Unavailable { what: "", part, source } => Self::Unavailable { what: call, part, source },
             other => other,
         }
+    }
+
+    /// Whether this call was rolled back in favour of another one.
+    pub(crate) fn is_deadlock(&self) -> bool {
+        let Self::Unavailable { source, .. } = self else { return false };
+        source.downcast_ref::<sqlx::Error>().is_some_and(crate::database::is_deadlock)
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

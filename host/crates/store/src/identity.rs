@@ -2,11 +2,10 @@
 //!
 //! Secrets come in hashed and are compared by the database; no function here takes or returns one in clear.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-use typecase_model::{Principal, Role};
+use typecase_model::{NodeId, Principal, Role};
 
 use crate::database::now_unix_ms;
+use crate::sql::{Row, sql};
 use crate::{Store, StoreError};
 
 /// A person with a password.
@@ -36,11 +35,11 @@ pub struct ApiToken {
 
 impl Store {
     pub async fn user(&self, name: &str) -> Result<Option<User>, StoreError> {
-        self.within("read the user", async {
-            let mut connection = self.database.reader().await?;
-            let row = sqlx::query("SELECT name, password_hash, role FROM users WHERE name = ?")
+        self.within("read the user", || async {
+            let mut connection = self.database.single().await?;
+            let row = sql("SELECT name, password_hash, role FROM users WHERE name = ?")
                 .bind(name)
-                .fetch_optional(&mut *connection)
+                .fetch_optional(&mut connection)
                 .await?;
             let Some(row) = row else { return Ok(None) };
             Ok(Some(User {
@@ -54,10 +53,10 @@ impl Store {
 
     /// Whether anybody could sign in; false only before setup.
     pub async fn has_users(&self) -> Result<bool, StoreError> {
-        self.within("look for users", async {
-            let mut connection = self.database.reader().await?;
-            let row = sqlx::query("SELECT COUNT(*) AS count FROM users").fetch_one(&mut *connection).await?;
-            Ok(row.try_get::<i64, _>("count")? > 0)
+        self.within("look for users", || async {
+            let mut connection = self.database.single().await?;
+            let row = sql("SELECT COUNT(*) AS count FROM users").fetch_one(&mut connection).await?;
+            Ok(row.try_get::<i64>("count")? > 0)
         })
         .await
     }
@@ -69,53 +68,54 @@ impl Store {
         user: &User,
         setup_token_hash: Option<&str>,
     ) -> Result<bool, StoreError> {
-        self.within("create the first user", async {
+        self.within("create the first user", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            let users = sqlx::query("SELECT COUNT(*) AS count FROM users")
-                .fetch_one(&mut *tx)
+            let users = sql("SELECT COUNT(*) AS count FROM users")
+                .fetch_one(&mut tx)
                 .await?
-                .try_get::<i64, _>("count")?;
+                .try_get::<i64>("count")?;
             if users > 0 {
                 return Ok(false);
             }
             if let Some(hash) = setup_token_hash {
-                let known = sqlx::query("DELETE FROM setup_links WHERE token_hash = ?")
-                    .bind(hash)
-                    .execute(&mut *tx)
-                    .await?
-                    .rows_affected();
+                let known =
+                    sql("DELETE FROM setup_links WHERE token_hash = ?").bind(hash).execute(&mut tx).await?;
                 if known != 1 {
                     return Ok(false);
                 }
             }
-            sqlx::query("DELETE FROM setup_links").execute(&mut *tx).await?;
-            sqlx::query("INSERT INTO users (name, password_hash, role, created_unix_ms) VALUES (?, ?, ?, ?)")
-                .bind(&user.name)
-                .bind(&user.password_hash)
-                .bind(user.role.as_str())
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
+            sql("DELETE FROM setup_links").execute(&mut tx).await?;
+            // Two nodes may be set up at once; the name is taken then.
+            let made = sql("{insert new} users (name, password_hash, role, created_unix_ms)
+                            VALUES (?, ?, ?, ?)")
+            .bind(&user.name)
+            .bind(&user.password_hash)
+            .bind(user.role.as_str())
+            .bind(now)
+            .execute(&mut tx)
+            .await?;
+            if made != 1 {
+                return Ok(false);
+            }
             tx.commit().await?;
             Ok(true)
         })
         .await
     }
 
-    /// Makes this the only valid setup link: an earlier one went to an earlier start's log.
-    pub async fn replace_setup_link(&self, token_hash: &str) -> Result<(), StoreError> {
-        self.within("store the setup link", async {
+    /// Makes this the only valid setup link of a node: an earlier one went to an earlier start's log. Those of
+    /// other nodes stay valid until one of them is used.
+    pub async fn replace_setup_link(&self, node: &NodeId, token_hash: &str) -> Result<(), StoreError> {
+        self.within("store the setup link", || async {
             let mut tx = self.database.write().await?;
-            let now = now_unix_ms(&mut tx).await?;
-            sqlx::query("DELETE FROM setup_links").execute(&mut *tx).await?;
-            sqlx::query("INSERT INTO setup_links (token_hash, created_unix_ms) VALUES (?, ?)")
+            sql("DELETE FROM setup_links WHERE node = ?").bind(node.as_str()).execute(&mut tx).await?;
+            sql("INSERT INTO setup_links (token_hash, node, created_unix_ms) VALUES (?, ?, {now})")
                 .bind(token_hash)
-                .bind(now)
-                .execute(&mut *tx)
+                .bind(node.as_str())
+                .execute(&mut tx)
                 .await?;
-            tx.commit().await?;
-            Ok(())
+            tx.commit().await
         })
         .await
     }
@@ -128,19 +128,17 @@ impl Store {
         role: Role,
         creator: &str,
     ) -> Result<ApiToken, StoreError> {
-        self.within("store the API token", async {
+        self.within("store the API token", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            let inserted = sqlx::query(
-                "INSERT INTO api_tokens (name, token_hash, role, creator, created_unix_ms)
-                 VALUES (?, ?, ?, ?, ?)",
-            )
+            let inserted = sql("INSERT INTO api_tokens (name, token_hash, role, creator, created_unix_ms)
+                 VALUES (?, ?, ?, ?, ?)")
             .bind(name)
             .bind(token_hash)
             .bind(role.as_str())
             .bind(creator)
             .bind(now)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await;
             match inserted {
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
@@ -155,10 +153,10 @@ impl Store {
     }
 
     pub async fn api_tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
-        self.within("list the API tokens", async {
-            let mut connection = self.database.reader().await?;
-            sqlx::query("SELECT name, role, creator, created_unix_ms FROM api_tokens ORDER BY name")
-                .fetch_all(&mut *connection)
+        self.within("list the API tokens", || async {
+            let mut connection = self.database.single().await?;
+            sql("SELECT name, role, creator, created_unix_ms FROM api_tokens ORDER BY name")
+                .fetch_all(&mut connection)
                 .await?
                 .iter()
                 .map(|row| {
@@ -175,13 +173,9 @@ impl Store {
     }
 
     pub async fn revoke_api_token(&self, name: &str) -> Result<(), StoreError> {
-        self.within("revoke the API token", async {
+        self.within("revoke the API token", || async {
             let mut tx = self.database.write().await?;
-            let gone = sqlx::query("DELETE FROM api_tokens WHERE name = ?")
-                .bind(name)
-                .execute(&mut *tx)
-                .await?
-                .rows_affected();
+            let gone = sql("DELETE FROM api_tokens WHERE name = ?").bind(name).execute(&mut tx).await?;
             tx.commit().await?;
             match gone {
                 0 => Err(StoreError::NotFound(format!("an API token named `{name}`"))),
@@ -198,20 +192,18 @@ impl Store {
         token_hash: &str,
         valid_ms: i64,
     ) -> Result<i64, StoreError> {
-        self.within("record the sign-in", async {
+        self.within("record the sign-in", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
-            sqlx::query("DELETE FROM sign_ins WHERE expires_unix_ms < ?").bind(now).execute(&mut *tx).await?;
+            sql("DELETE FROM sign_ins WHERE expires_unix_ms < ?").bind(now).execute(&mut tx).await?;
             let expires = now.saturating_add(valid_ms);
-            sqlx::query(
-                "INSERT INTO sign_ins (token_hash, user_name, created_unix_ms, expires_unix_ms)
-                 VALUES (?, ?, ?, ?)",
-            )
+            sql("INSERT INTO sign_ins (token_hash, user_name, created_unix_ms, expires_unix_ms)
+                 VALUES (?, ?, ?, ?)")
             .bind(token_hash)
             .bind(user)
             .bind(now)
             .bind(expires)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             tx.commit().await?;
             Ok(expires)
@@ -220,12 +212,9 @@ impl Store {
     }
 
     pub async fn end_sign_in(&self, token_hash: &str) -> Result<(), StoreError> {
-        self.within("end the sign-in", async {
+        self.within("end the sign-in", || async {
             let mut tx = self.database.write().await?;
-            sqlx::query("DELETE FROM sign_ins WHERE token_hash = ?")
-                .bind(token_hash)
-                .execute(&mut *tx)
-                .await?;
+            sql("DELETE FROM sign_ins WHERE token_hash = ?").bind(token_hash).execute(&mut tx).await?;
             tx.commit().await?;
             Ok(())
         })
@@ -234,25 +223,23 @@ impl Store {
 
     /// Who an API token or a sign-in with this hash stands for.
     pub async fn principal_of(&self, token_hash: &str) -> Result<Option<Principal>, StoreError> {
-        self.within("check the token", async {
+        self.within("check the token", || async {
             let mut tx = self.database.read().await?;
-            let token = sqlx::query("SELECT name, role FROM api_tokens WHERE token_hash = ?")
+            let token = sql("SELECT name, role FROM api_tokens WHERE token_hash = ?")
                 .bind(token_hash)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
             if let Some(row) = token {
                 let name: &str = row.try_get("name")?;
                 return Ok(Some(Principal { name: format!("token:{name}"), role: role_of(&row)? }));
             }
             let now = now_unix_ms(&mut tx).await?;
-            let user = sqlx::query(
-                "SELECT users.name, users.role FROM sign_ins
+            let user = sql("SELECT users.name, users.role FROM sign_ins
                  JOIN users ON users.name = sign_ins.user_name
-                 WHERE sign_ins.token_hash = ? AND sign_ins.expires_unix_ms > ?",
-            )
+                 WHERE sign_ins.token_hash = ? AND sign_ins.expires_unix_ms > ?")
             .bind(token_hash)
             .bind(now)
-            .fetch_optional(&mut *tx)
+            .fetch_optional(&mut tx)
             .await?;
             let Some(row) = user else { return Ok(None) };
             Ok(Some(Principal { name: row.try_get("name")?, role: role_of(&row)? }))
@@ -261,7 +248,7 @@ impl Store {
     }
 }
 
-fn role_of(row: &SqliteRow) -> Result<Role, StoreError> {
+fn role_of(row: &Row) -> Result<Role, StoreError> {
     let role: &str = row.try_get("role")?;
     Role::parse(role).ok_or_else(|| StoreError::corrupt_row("a role", role))
 }
@@ -279,8 +266,9 @@ mod tests {
     async fn a_setup_link_works_once_and_only_before_there_is_a_user() {
         let TestStore { store, folder: _folder } = TestStore::open().await;
         assert!(!store.has_users().await.unwrap());
-        store.replace_setup_link("old").await.unwrap();
-        store.replace_setup_link("new").await.unwrap();
+        let node: NodeId = "a".parse().unwrap();
+        store.replace_setup_link(&node, "old").await.unwrap();
+        store.replace_setup_link(&node, "new").await.unwrap();
         assert!(!store.create_first_user(&admin("x"), Some("old")).await.unwrap());
         assert!(store.create_first_user(&admin("y"), Some("new")).await.unwrap());
         assert!(!store.create_first_user(&admin("z"), Some("new")).await.unwrap());

@@ -3,6 +3,8 @@
 //! The only place that contains SQL and the only one that names object_store. One file per resource; every
 //! call has a deadline, and whatever must hold together happens in one transaction in here.
 
+mod app_config;
+mod app_config_receipts;
 mod apps;
 mod bundles;
 mod candidates;
@@ -10,39 +12,98 @@ mod collection;
 mod database;
 mod desired;
 mod error;
+mod healing;
 mod identity;
+mod membership;
 mod nodes;
 mod receipts;
 mod releases;
 mod rollouts;
+mod sealed;
+mod secret;
+mod settings;
+mod sql;
 #[cfg(test)]
 mod testing;
 
 use std::path::Path;
+use std::sync::Arc;
 
-pub use bundles::Bundles;
+pub use app_config::{ConfigChange, ConfigChanged, ConfigDifference, NewConfigValue};
+pub use bundles::{Bundles, StorageLocation};
 pub use candidates::{Candidacy, NewRelease};
 pub use collection::Collected;
-pub use desired::Desired;
+pub use desired::{AppGenerations, Desired};
 pub use error::{Conflict, StoreError};
 pub use identity::{ApiToken, User};
-pub use nodes::LOST_AFTER_MS;
+pub use nodes::{LOST_AFTER_MS, Wanted};
 pub use rollouts::Rollout;
+pub use secret::{ClusterSecret, SECRET_CHARS_MIN};
+pub use settings::{NewSettings, SETTINGS_KEPT};
 
 use database::Database;
+pub use database::DatabaseUrl;
+use sealed::Sealer;
+use sql::sql;
 
 /// Handle to the system of record; clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     database: Database,
     bundles: Bundles,
+    cluster: Option<Arc<str>>,
+    app_config_sealer: Sealer,
 }
+
+/// How often a call is made again that met another one in the database.
+const DEADLOCK_RETRIES: u32 = 5;
+
+/// What the key of apps' secrets is derived for; another text would be another key.
+const APP_CONFIG_PURPOSE: &str = "app config";
 
 impl Store {
     /// Opens (and makes, when missing) the SQLite database of a single node and the folder that holds its
-    /// bundles, and brings the tables up to this version.
-    pub async fn open_sqlite(database: &Path, storage: &Path) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open_sqlite(database).await?, bundles: Bundles::open_folder(storage)? })
+    /// bundles, and brings the tables up to this version. `secret` is what apps' secrets are sealed with.
+    pub async fn open_sqlite(
+        database: &Path,
+        storage: &Path,
+        secret: &ClusterSecret,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open_sqlite(database).await?;
+        let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
+        Ok(Self { database, bundles: Bundles::open_folder(storage)?, cluster: None, app_config_sealer })
+    }
+
+    /// Joins the cluster whose tables are in this database, or makes it; waits for a database that is not there
+    /// yet. [`StoreError::Refused`] and [`StoreError::Schema`] when this node does not fit the cluster.
+    ///
+    /// The storage may be away: what was unpacked before still serves. [`Store::check_storage`] tells.
+    pub async fn open_cluster(
+        database: &DatabaseUrl,
+        location: &StorageLocation,
+        secret: &ClusterSecret,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open_mysql(database).await?;
+        let cluster = membership::join(&database, secret).await?;
+        let bundles = Bundles::open_shared(location, &cluster)?;
+        let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
+        Ok(Self { database, bundles, cluster: Some(cluster.into()), app_config_sealer })
+    }
+
+    /// The cluster's lasting id; none on a single node.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Whether the bundle storage is there and this cluster's. A new cluster marks its storage with this; once
+    /// it holds bundles, a storage without the mark is a volume that is not mounted.
+    pub async fn check_storage(&self) -> Result<(), StoreError> {
+        let is_new = self.within("look for stored bundles", || async {
+            let mut connection = self.database.single().await?;
+            let found = sql("SELECT digest FROM bundles LIMIT 1").fetch_optional(&mut connection).await?;
+            Ok(found.is_none())
+        });
+        self.bundles.mark(is_new.await?).await
     }
 
     pub fn bundles(&self) -> &Bundles {
@@ -51,8 +112,8 @@ impl Store {
 
     /// Whether the database answers; for readiness and the doctor.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.within("reach the database", async {
-            let mut connection = self.database.reader().await?;
+        self.within("reach the database", || async {
+            let mut connection = self.database.single().await?;
             database::now_unix_ms(&mut connection).await.map(drop)
         })
         .await
@@ -63,15 +124,29 @@ impl Store {
         self.database.close().await;
     }
 
-    /// Runs one call under the deadline every call has.
-    async fn within<T>(
-        &self,
-        what: &'static str,
-        call: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        match tokio::time::timeout(database::CALL_TIMEOUT, call).await {
+    /// Runs one call under the deadline every call has. Of two transactions that met in a cluster's database
+    /// one is rolled back, which is made again here.
+    async fn within<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let deadline = self.database.call_timeout();
+        let attempts = async {
+            let mut retries_left = DEADLOCK_RETRIES;
+            loop {
+                match call().await {
+                    Err(error) if error.is_deadlock() && retries_left > 0 => retries_left -= 1,
+                    result => return result,
+                }
+            }
+        };
+        let result = match tokio::time::timeout(deadline, attempts).await {
             Ok(result) => result.map_err(|error| error.during(what)),
-            Err(_) => Err(StoreError::deadline(what, database::CALL_TIMEOUT)),
+            Err(_) => Err(StoreError::deadline(what, deadline)),
+        };
+        if let Err(error) = &result {
+            self.database.suspect(error);
         }
+        result
     }
 }

@@ -1,11 +1,10 @@
 //! The `receipts` table: what each node reports about each release.
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use typecase_model::{AppName, Generation, Receipt, ReceiptState, ReleaseNumber};
 
-use crate::apps::{find_app, name_of, number_of};
-use crate::database::now_unix_ms;
+use crate::apps::{lock_app, name_of, number_of};
+use crate::database::{Connection, now_unix_ms};
+use crate::sql::{Row, sql};
 use crate::{Store, StoreError};
 
 /// A receipt's text is for people; a guest that fails with a novel does not fill the table.
@@ -17,24 +16,22 @@ impl Store {
     /// `at_unix_ms` is taken from the database's clock, whatever the receipt says.
     pub async fn put_receipt(&self, receipt: &Receipt, seen: Generation) -> Result<bool, StoreError> {
         let detail = receipt.detail.as_deref().map(|detail| shortened(detail, DETAIL_BYTES_MAX));
-        self.within("record the receipt", async {
+        self.within("record the receipt", || async {
             let mut tx = self.database.write().await?;
-            let app = find_app(&mut tx, &receipt.app).await?;
+            let app = lock_app(&mut tx, &receipt.app).await?;
             if app.is_none_or(|app| app.generation != seen) {
                 return Ok(false);
             }
             let now = now_unix_ms(&mut tx).await?;
             let duration = i64::try_from(receipt.duration_ms).unwrap_or(i64::MAX);
-            sqlx::query("DELETE FROM receipts WHERE app = ? AND release_number = ? AND node = ?")
+            sql("DELETE FROM receipts WHERE app = ? AND release_number = ? AND node = ?")
                 .bind(receipt.app.as_str())
                 .bind(receipt.release.0)
                 .bind(receipt.node.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            sqlx::query(
-                "INSERT INTO receipts (app, release_number, node, state, detail, duration_ms, at_unix_ms)
-                 VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )
+            sql("INSERT INTO receipts (app, release_number, node, state, detail, duration_ms, at_unix_ms)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)")
             .bind(receipt.app.as_str())
             .bind(receipt.release.0)
             .bind(receipt.node.as_str())
@@ -42,7 +39,7 @@ impl Store {
             .bind(detail)
             .bind(duration)
             .bind(now)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             tx.commit().await?;
             Ok(true)
@@ -52,8 +49,8 @@ impl Store {
 
     /// All nodes' reports about one release.
     pub async fn receipts(&self, app: &AppName, number: ReleaseNumber) -> Result<Vec<Receipt>, StoreError> {
-        self.within("list the receipts", async {
-            let mut connection = self.database.reader().await?;
+        self.within("list the receipts", || async {
+            let mut connection = self.database.single().await?;
             receipts_of(&mut connection, app, number).await
         })
         .await
@@ -61,11 +58,11 @@ impl Store {
 }
 
 pub(crate) async fn receipts_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     app: &AppName,
     number: ReleaseNumber,
 ) -> Result<Vec<Receipt>, StoreError> {
-    sqlx::query("SELECT * FROM receipts WHERE app = ? AND release_number = ? ORDER BY node")
+    sql("SELECT * FROM receipts WHERE app = ? AND release_number = ? ORDER BY node")
         .bind(app.as_str())
         .bind(number.0)
         .fetch_all(connection)
@@ -75,7 +72,7 @@ pub(crate) async fn receipts_of(
         .collect()
 }
 
-fn receipt_of(row: &SqliteRow) -> Result<Receipt, StoreError> {
+fn receipt_of(row: &Row) -> Result<Receipt, StoreError> {
     let state: &str = row.try_get("state")?;
     let node: &str = row.try_get("node")?;
     let duration: i64 = row.try_get("duration_ms")?;
@@ -92,6 +89,6 @@ fn receipt_of(row: &SqliteRow) -> Result<Receipt, StoreError> {
     })
 }
 
-fn shortened(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

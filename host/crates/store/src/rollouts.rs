@@ -2,16 +2,18 @@
 //!
 //! Any node may call them at any time; of several that see the same situation exactly one makes the change.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
 use typecase_model::{App, AppName, Generation, Node, Receipt, Release, ReleaseNumber};
 
-use crate::apps::{app_of, find_app};
-use crate::database::now_unix_ms;
+use crate::apps::{app_of, find_app, lock_app};
+use crate::database::{Connection, now_unix_ms};
 use crate::nodes::nodes_of;
-use crate::receipts::receipts_of;
+use crate::receipts::{receipts_of, shortened};
 use crate::releases::find_release;
+use crate::sql::sql;
 use crate::{Store, StoreError};
+
+/// Reports of many nodes may be one text; the receipts hold them all.
+const FAILURE_BYTES_MAX: usize = 16 * 1024;
 
 /// Everything the decision about a rollout needs, read in one transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,11 +31,11 @@ pub struct Rollout {
 impl Store {
     /// The rollout that is under way for an app; none when it has no candidate or does not exist.
     pub async fn rollout(&self, name: &AppName) -> Result<Option<Rollout>, StoreError> {
-        self.within("read the rollout", async {
+        self.within("read the rollout", || async {
             let mut tx = self.database.read().await?;
-            let row = sqlx::query("SELECT * FROM apps WHERE name = ? AND candidate IS NOT NULL")
+            let row = sql("SELECT * FROM apps WHERE name = ? AND candidate IS NOT NULL")
                 .bind(name.as_str())
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
             let Some(row) = row else { return Ok(None) };
             let app = app_of(&row)?;
@@ -66,26 +68,26 @@ impl Store {
         number: ReleaseNumber,
         expected: Generation,
     ) -> Result<bool, StoreError> {
-        self.within("activate the release", async {
+        self.within("activate the release", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             if !end_candidacy(&mut tx, app, number, expected, now).await? {
                 return Ok(false);
             }
             retire_active(&mut tx, app).await?;
-            sqlx::query("UPDATE apps SET active = ? WHERE name = ?")
+            sql("UPDATE apps SET active = ? WHERE name = ?")
                 .bind(number.0)
                 .bind(app.as_str())
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
-            sqlx::query(
-                "UPDATE releases SET state = 'active', failure = NULL, activated_unix_ms = ?
-                 WHERE app = ? AND release_number = ?",
-            )
+            sql("UPDATE releases
+                 SET state = 'active', failure = NULL, activated_unix_ms = ?, activated_generation = ?
+                 WHERE app = ? AND release_number = ?")
             .bind(now)
+            .bind(stored(Generation(expected.0 + 1)))
             .bind(app.as_str())
             .bind(number.0)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             tx.commit().await?;
             Ok(true)
@@ -100,16 +102,16 @@ impl Store {
         number: ReleaseNumber,
         expected: Generation,
     ) -> Result<bool, StoreError> {
-        self.within("finish the release", async {
+        self.within("finish the release", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             if !end_candidacy(&mut tx, app, number, expected, now).await? {
                 return Ok(false);
             }
-            sqlx::query("UPDATE releases SET state = 'prepared' WHERE app = ? AND release_number = ?")
+            sql("UPDATE releases SET state = 'prepared' WHERE app = ? AND release_number = ?")
                 .bind(app.as_str())
                 .bind(number.0)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
             tx.commit().await?;
             Ok(true)
@@ -125,7 +127,7 @@ impl Store {
         expected: Generation,
         failure: &str,
     ) -> Result<bool, StoreError> {
-        self.within("abort the rollout", async {
+        self.within("abort the rollout", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             if !end_candidacy(&mut tx, app, number, expected, now).await? {
@@ -140,9 +142,9 @@ impl Store {
 
     /// Stops serving the app and gives up a rollout that is under way. Its releases stay.
     pub async fn withdraw(&self, name: &AppName) -> Result<App, StoreError> {
-        self.within("withdraw the app", async {
+        self.within("withdraw the app", || async {
             let mut tx = self.database.write().await?;
-            let app = find_app(&mut tx, name).await?.ok_or_else(|| StoreError::no_app(name))?;
+            let app = lock_app(&mut tx, name).await?.ok_or_else(|| StoreError::no_app(name))?;
             if app.active.is_none() && app.candidate.is_none() {
                 return Ok(app);
             }
@@ -151,14 +153,12 @@ impl Store {
             }
             retire_active(&mut tx, name).await?;
             let now = now_unix_ms(&mut tx).await?;
-            sqlx::query(
-                "UPDATE apps SET active = NULL, candidate = NULL, candidate_since_unix_ms = NULL,
+            sql("UPDATE apps SET active = NULL, candidate = NULL, candidate_since_unix_ms = NULL,
                                  generation = generation + 1, updated_unix_ms = ?
-                 WHERE name = ?",
-            )
+                 WHERE name = ?")
             .bind(now)
             .bind(name.as_str())
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
             let app = find_app(&mut tx, name).await?.ok_or_else(|| StoreError::no_app(name))?;
             tx.commit().await?;
@@ -175,29 +175,26 @@ pub(crate) fn stored(generation: Generation) -> i64 {
 
 /// Frees the place of the candidate, if it is this release at this generation still.
 async fn end_candidacy(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     app: &AppName,
     number: ReleaseNumber,
     expected: Generation,
     now: i64,
 ) -> Result<bool, StoreError> {
-    let changed = sqlx::query(
-        "UPDATE apps SET candidate = NULL, candidate_since_unix_ms = NULL,
+    let changed = sql("UPDATE apps SET candidate = NULL, candidate_since_unix_ms = NULL,
                          generation = generation + 1, updated_unix_ms = ?
-         WHERE name = ? AND candidate = ? AND generation = ?",
-    )
+         WHERE name = ? AND candidate = ? AND generation = ?")
     .bind(now)
     .bind(app.as_str())
     .bind(number.0)
     .bind(stored(expected))
     .execute(connection)
-    .await?
-    .rows_affected();
+    .await?;
     Ok(changed == 1)
 }
 
-async fn retire_active(connection: &mut SqliteConnection, app: &AppName) -> Result<(), StoreError> {
-    sqlx::query("UPDATE releases SET state = 'retired' WHERE app = ? AND state = 'active'")
+async fn retire_active(connection: &mut Connection, app: &AppName) -> Result<(), StoreError> {
+    sql("UPDATE releases SET state = 'retired' WHERE app = ? AND state = 'active'")
         .bind(app.as_str())
         .execute(connection)
         .await?;
@@ -206,17 +203,15 @@ async fn retire_active(connection: &mut SqliteConnection, app: &AppName) -> Resu
 
 /// A release that served before stays one that can be rolled back to, with a note of what went wrong.
 async fn fail_release(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     app: &AppName,
     number: ReleaseNumber,
     failure: &str,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE releases
+    sql("UPDATE releases
          SET state = CASE WHEN activated_unix_ms IS NULL THEN 'failed' ELSE 'retired' END, failure = ?
-         WHERE app = ? AND release_number = ?",
-    )
-    .bind(failure)
+         WHERE app = ? AND release_number = ?")
+    .bind(shortened(failure, FAILURE_BYTES_MAX))
     .bind(app.as_str())
     .bind(number.0)
     .execute(connection)

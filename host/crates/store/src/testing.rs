@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 use typecase_model::{AppName, Digest, Generation, Manifest, Receipt, ReceiptState, Release, ReleaseNumber};
 
-use crate::{Candidacy, NewRelease, Store, StoreError};
+use crate::{Candidacy, ClusterSecret, NewRelease, Store, StoreError};
 
 pub(crate) struct TestStore {
     pub store: Store,
@@ -37,7 +37,8 @@ impl TestStore {
 
 async fn open_in(folder: &TempDir) -> Store {
     let path = folder.path();
-    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage")).await.unwrap()
+    let secret = ClusterSecret::new("a secret for tests, of which all nodes have a copy").unwrap();
+    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage"), &secret).await.unwrap()
 }
 
 pub(crate) async fn publish(

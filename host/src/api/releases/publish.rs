@@ -70,7 +70,7 @@ async fn receive(control: &Control, headers: &HeaderMap, body: Body) -> Result<U
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse().ok());
-    let mut upload = control.uploads().begin(announced).await?;
+    let mut upload = control.begin_upload(announced).await?;
     let mut pieces = body.into_data_stream();
     loop {
         match tokio::time::timeout(STALL_TIMEOUT, pieces.next()).await {

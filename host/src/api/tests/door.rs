@@ -5,18 +5,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
-use typecase_model::{LimitPolicy, Receipt, ReceiptState};
-use typecase_store::{Desired, Store};
+use typecase_model::{Receipt, ReceiptState};
+use typecase_store::{ClusterSecret, Desired, Store};
 
 use crate::control::{Control, ControlParts, Identity};
+use crate::settings::LiveSettings;
 
-pub const BUNDLE_BYTES_MAX: usize = 100_000;
+pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeBehaviour {
@@ -47,21 +47,20 @@ impl Door {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let folder = TempDir::new().unwrap();
         let data = folder.path();
-        let store = Store::open_sqlite(&data.join("db"), &data.join("storage")).await.unwrap();
-        store.register_node(&"node-1".parse().unwrap(), "one", "", "1").await.unwrap();
+        let secret = ClusterSecret::new(&"secret ".repeat(8)).unwrap();
+        let store = Store::open_sqlite(&data.join("db"), &data.join("storage"), &secret).await.unwrap();
+        store.register_node(&"node-1".parse().unwrap(), "one", "", "", "1").await.unwrap();
         let announcements = Announcements::in_process();
-        let started = Identity::start(store.clone(), data, password).await.unwrap();
+        let started =
+            Identity::start(store.clone(), &"node-1".parse().unwrap(), data, password).await.unwrap();
         let control = Control::new(ControlParts {
             store: store.clone(),
             announcements: announcements.clone(),
             identity: started.identity,
-            limits: LimitPolicy::default(),
-            bundle_policy: BundlePolicy {
-                bundle_bytes_max: BUNDLE_BYTES_MAX as u64,
-                ..BundlePolicy::default()
-            },
+            settings: LiveSettings::for_test(
+                json!({ "limits.bundle_mb": 1, "limits.rollout_timeout_ms": 20_000 }),
+            ),
             uploads_dir: data.join("uploads"),
-            rollout_timeout: Duration::from_secs(20),
         })
         .await
         .unwrap();
@@ -164,7 +163,7 @@ async fn pretend_a_node(
     let mut subscription = announcements.subscribe();
     let node = "node-1".parse().unwrap();
     loop {
-        store.heartbeat(&node).await.unwrap();
+        store.heartbeat(&node, "").await.unwrap();
         for Desired { app, active, candidate, .. } in store.desired().await.unwrap() {
             let fails = |number: u32| behaviour == NodeBehaviour::FailsTheSecond && number == 2;
             let wanted = candidate.map(|release| match fails(release.number.0) {

@@ -48,6 +48,20 @@ impl LimitRequests {
         ]
     }
 
+    pub(super) fn within(&self, policy: &LimitPolicy) -> Limits {
+        let LimitPolicy { default, max } = policy;
+        let pick = |asked: Option<u32>, default: u32, max: u32| asked.unwrap_or(default).min(max);
+        Limits {
+            memory_mb: pick(self.memory_mb, default.memory_mb, max.memory_mb),
+            timeout_ms: pick(self.timeout_ms, default.timeout_ms, max.timeout_ms),
+            cpu_ms: pick(self.cpu_ms, default.cpu_ms, max.cpu_ms),
+            concurrency: pick(self.concurrency, default.concurrency, max.concurrency),
+            queue: pick(self.queue, default.queue, max.queue),
+            body_mb: pick(self.body_mb, default.body_mb, max.body_mb),
+            reuse: pick(self.reuse, default.reuse, max.reuse),
+        }
+    }
+
     pub(super) fn resolve(&self, policy: &LimitPolicy) -> Result<Limits, LimitError> {
         let pick = |key: &'static str, asked: Option<u32>, default: u32, max: u32| match asked {
             Some(asked) if asked > max => Err(LimitError { key, asked, max }),

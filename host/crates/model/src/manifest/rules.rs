@@ -1,6 +1,7 @@
 //! What makes a well-formed manifest wrong all the same.
 
 use super::{AccessRule, Manifest};
+use crate::app_config::{CONFIG_NAME_CHARS_MAX, ConfigName};
 
 /// More names than that on one app are a mistake; each takes a slot in every node's route table.
 const HOSTS_MAX: usize = 32;
@@ -11,7 +12,6 @@ const HOST_LABEL_CHARS_MAX: usize = 63;
 const PATH_CHARS_MAX: usize = 512;
 const VERSION_CHARS_MAX: usize = 64;
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
-const CONFIG_KEY_CHARS_MAX: usize = 64;
 
 /// A path of keys (and indexes, in decimal) to what is wrong.
 pub(super) struct Place {
@@ -142,11 +142,10 @@ fn access(manifest: &Manifest, found: &mut Findings) {
 
 fn config(manifest: &Manifest, found: &mut Findings) {
     for (key, config) in &manifest.config {
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'.');
-        if key.is_empty() || key.len() > CONFIG_KEY_CHARS_MAX || !key.bytes().all(allowed) {
+        if key.parse::<ConfigName>().is_err() {
             found.key(
                 &["config", key],
-                format!("expected 1 to {CONFIG_KEY_CHARS_MAX} of a-z, 0-9, `_`, `-` and `.` as a key"),
+                format!("expected 1 to {CONFIG_NAME_CHARS_MAX} of a-z, 0-9, `_`, `-` and `.` as a key"),
             );
         }
         if config.required && config.default.is_some() {

@@ -73,7 +73,7 @@ async fn receipts_of_another_attempt_do_not_count() {
     let test = TestStore::open().await;
     let (release, generation) = candidate(test.publish("hello", b"one").await.unwrap());
     let app = release.app.clone();
-    test.store.register_node(&"a".parse().unwrap(), "a", "", "1").await.unwrap();
+    test.store.register_node(&"a".parse().unwrap(), "a", "", "", "1").await.unwrap();
     let failed = receipt("hello", 1, "a", ReceiptState::Failed);
     assert!(test.store.put_receipt(&failed, generation).await.unwrap());
     let rollout = test.store.rollout(&app).await.unwrap().unwrap();
@@ -94,10 +94,7 @@ async fn an_unreadable_release_does_not_hide_the_other_apps() {
     test.release("broken", b"one").await;
     test.release("fine", b"one").await;
     let mut tx = test.store.database.write().await.unwrap();
-    sqlx::query("UPDATE releases SET manifest = '{\"new\":1}' WHERE app = 'broken'")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
+    sql("UPDATE releases SET manifest = '{\"new\":1}' WHERE app = 'broken'").execute(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     let desired = test.store.desired().await.unwrap();
     assert!(desired[0].active.is_none() && desired[0].unreadable.is_some());
@@ -110,9 +107,9 @@ async fn an_unreadable_release_does_not_hide_the_other_apps() {
 async fn a_node_that_signs_off_is_lost_at_once() {
     let test = TestStore::open().await;
     let id = "a".parse().unwrap();
-    assert!(!test.store.heartbeat(&id).await.unwrap());
-    test.store.register_node(&id, "a", "127.0.0.1:1", "1").await.unwrap();
-    assert!(test.store.heartbeat(&id).await.unwrap());
+    assert!(test.store.heartbeat(&id, "").await.unwrap().is_none());
+    test.store.register_node(&id, "a", "127.0.0.1:1", "127.0.0.1:2", "1").await.unwrap();
+    assert!(test.store.heartbeat(&id, "").await.unwrap().is_some());
     assert_eq!(test.store.live_nodes().await.unwrap().len(), 1);
     test.store.sign_off(&id).await.unwrap();
     assert!(test.store.live_nodes().await.unwrap().is_empty());

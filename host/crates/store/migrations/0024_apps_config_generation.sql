@@ -1,0 +1,1 @@
+ALTER TABLE apps ADD COLUMN config_generation BIGINT NOT NULL DEFAULT 0

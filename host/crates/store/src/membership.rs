@@ -1,0 +1,35 @@
+//! The `clusters` table, one row: which cluster this is, and who may take part in it.
+
+use crate::StoreError;
+use crate::database::{Database, migrations};
+use crate::secret::ClusterSecret;
+use crate::sql::sql;
+
+/// Makes the cluster when this is its first node; checks that the node fits otherwise. Returns the cluster's id.
+pub(crate) async fn join(database: &Database, secret: &ClusterSecret) -> Result<String, StoreError> {
+    let mut connection = database.single().await?;
+    // Of several first nodes one inserts its row, and all read the same.
+    sql("{insert new} clusters (singleton, id, secret_check, oldest_schema, created_unix_ms)
+         VALUES (1, ?, ?, 1, {now})")
+    .bind(uuid::Uuid::now_v7().simple().to_string())
+    .bind(secret.check())
+    .execute(&mut connection)
+    .await?;
+    let row = sql("SELECT id, secret_check, oldest_schema FROM clusters WHERE singleton = 1")
+        .fetch_one(&mut connection)
+        .await?;
+    let oldest: i64 = row.try_get("oldest_schema")?;
+    if oldest > migrations::newest() {
+        return Err(StoreError::Schema(format!(
+            "its tables need a version that knows change {oldest}, this one knows {}: upgrade this node",
+            migrations::newest()
+        )));
+    }
+    if row.try_get::<&str>("secret_check")? != secret.check() {
+        return Err(StoreError::Refused(
+            "the secret is not the one of the cluster in this database: copy the secret file of a node that runs"
+                .to_owned(),
+        ));
+    }
+    Ok(row.try_get("id")?)
+}
