@@ -110,3 +110,6 @@ fn failed(error: MigrateError) -> StoreError {
         other => StoreError::Schema(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
