@@ -4,6 +4,7 @@
 //! in one place, [`layers`].
 
 mod access;
+mod app_config;
 mod apps;
 mod layers;
 mod nodes;
@@ -45,6 +46,7 @@ pub fn router(control: Control) -> Router {
     let viewer = Router::new()
         .route("/api/v1/apps", get(apps::list))
         .route("/api/v1/apps/{app}", get(apps::show))
+        .route("/api/v1/apps/{app}/config", get(app_config::show))
         .route("/api/v1/apps/{app}/releases", get(releases::list))
         .route("/api/v1/apps/{app}/releases/{release}", get(releases::show))
         .route("/api/v1/apps/{app}/releases/{release}/receipts", get(releases::receipts))
@@ -66,6 +68,12 @@ pub fn router(control: Control) -> Router {
         .route("/api/v1/apps/{app}/withdraw", post(apps::withdraw))
         .route_layer(from_fn_with_state(control.clone(), access::publisher));
 
+    // Waits for the nodes, and takes more than other bodies.
+    let config = Router::new()
+        .route("/api/v1/apps/{app}/config", patch(app_config::change))
+        .route_layer(DefaultBodyLimit::max(app_config::BODY_BYTES_MAX))
+        .route_layer(from_fn_with_state(control.clone(), access::publisher));
+
     let admin = Router::new()
         .route("/api/v1/tokens", get(tokens::list).post(tokens::create))
         .route("/api/v1/tokens/{name}", delete(tokens::revoke))
@@ -84,6 +92,7 @@ pub fn router(control: Control) -> Router {
         .merge(open)
         .merge(viewer)
         .merge(publisher)
+        .merge(config)
         .merge(admin)
         .merge(settings)
         .fallback(async || problem::Problem::of_status(StatusCode::NOT_FOUND, String::new()))

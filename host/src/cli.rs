@@ -4,6 +4,7 @@ mod answer;
 mod apps;
 mod client;
 mod compile_component;
+mod config;
 mod credentials;
 mod doctor;
 mod failure;
@@ -84,6 +85,8 @@ enum Command {
     Rollback(rollback::RollbackArguments),
     /// Stop serving an app; its releases are kept.
     Withdraw(withdraw::WithdrawArguments),
+    /// Look at an app's config, set values and secrets, take them out.
+    Config(config::ConfigArguments),
     /// List the nodes; drain and resume one.
     Nodes(nodes::NodesArguments),
     /// Look at the cluster's settings, change them, roll them back.
@@ -128,6 +131,7 @@ fn talk_to_server(global: &GlobalArguments, command: Command) -> Result<Answer, 
             Command::Releases(arguments) => releases::run(&client, arguments).await,
             Command::Rollback(arguments) => rollback::run(&client, arguments).await,
             Command::Withdraw(arguments) => withdraw::run(&client, arguments).await,
+            Command::Config(arguments) => config::run(&client, arguments).await,
             Command::Nodes(arguments) => nodes::run(&client, arguments).await,
             Command::Settings(arguments) => settings::run(&client, arguments).await,
             Command::Generate(arguments) => generate::run(&client, arguments).await,

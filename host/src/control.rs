@@ -3,6 +3,7 @@
 //! No HTTP types and no SQL. Nothing here loads an app: a use case changes the database and announces it,
 //! reconcile does the rest, on this node as on every other.
 
+pub mod app_config;
 pub mod apps;
 pub mod error;
 pub mod identity;

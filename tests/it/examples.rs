@@ -12,6 +12,7 @@ async fn every_example_is_published_and_answers() {
         .start()
         .await;
     for (example, path, answer) in [
+        ("config", "/", "Hello!\n"),
         ("hello", "/", "Hello, world!\n"),
         ("hello-p3", "/", "Hello, world!\n"),
         ("hello-js", "/", "Hello, world!\n"),

@@ -5,9 +5,12 @@
 // A test that fails says so; there is nothing to recover.
 #![allow(clippy::unwrap_used)]
 
+mod app_config;
 mod assets;
+mod balancer;
 mod bystander;
 mod cache;
+mod cluster;
 mod commands;
 mod crash;
 mod disk;

@@ -108,7 +108,8 @@ async fn apps_that_run_take_new_limits_over() {
     let mut node = TestNode::start().await;
     offender::publish(&node, "hostile", "body_mb = 8").await;
     offender::publish_p3(&node, "modern", "").await;
-    let load = Load::on(node.apps_address(), "/hostile/ok").keep_alive(2).fresh(1).start();
+    node.publish_wasm("hello", guests::hello_saying(1)).await;
+    let load = Load::on(node.apps_address(), "/hello/").keep_alive(2).fresh(1).start();
     eventually("the load is under way", async || (load.ended(Kind::Fresh) >= 10).then_some(())).await;
     let body_of_2_mb = async |path: &str, status: u16| {
         eventually(&format!("{status} from {path}"), async || {

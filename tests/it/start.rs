@@ -99,7 +99,7 @@ async fn a_wrong_configuration_is_refused_with_all_its_problems_before_anything_
         .start_to_fail()
         .await
         .expect(2);
-    for text in ["limits.default_quue", "log.level", "[cluster]", "3 problems"] {
+    for text in ["limits.default_quue", "log.level", "cluster.secret_file", "5 problems"] {
         assert!(refused.stderr.contains(text), "{text}: {refused:?}");
     }
     assert!(!data.exists());
@@ -114,8 +114,11 @@ async fn every_documented_key_exists_and_takes_its_default() {
     let (mut config, mut section, mut keys) = (String::new(), "", 0);
     for line in reference.lines() {
         if let Some(name) = line.strip_prefix("## `[").and_then(|rest| rest.strip_suffix("]`")) {
+            // A cluster's addresses have no defaults, and one that is announced must be complete.
             section = name;
-            config.push_str(&format!("[{section}]\n"));
+            if section != "cluster" {
+                config.push_str(&format!("[{section}]\n"));
+            }
         }
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, key, default, _, _] = cells[..] else { continue };

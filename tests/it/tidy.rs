@@ -123,7 +123,7 @@ fn folders_use_only_lower_floors() {
         ("settings", &["config"]),
         ("ingress", &["config", "lifecycle", "settings"]),
         ("control", &["settings"]),
-        ("reconcile", &["control", "ingress", "settings"]),
+        ("reconcile", &["control", "ingress", "lifecycle", "settings"]),
         ("api", &["control", "settings"]),
         ("admin", &["ingress", "lifecycle"]),
         ("cli", &["config", "log_writer", "node", "settings"]),

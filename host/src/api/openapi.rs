@@ -27,7 +27,7 @@ pub struct Operation {
 const WAIT: (&str, &str) = ("wait", "0: answer at once, do not wait for the rollout's end");
 const TIMEOUT: (&str, &str) = ("timeout_ms", "how long to wait for the rollout's end");
 
-pub const OPERATIONS: [Operation; 28] = [
+pub const OPERATIONS: [Operation; 30] = [
     open("get", "/api/openapi.json", "This description").answers("Any"),
     open("get", "/setup", "The page behind the one-time setup link")
         .takes(&[("token", "secret of the link")]),
@@ -39,6 +39,12 @@ pub const OPERATIONS: [Operation; 28] = [
     role(Role::Viewer, "get", "/api/v1/apps", "All apps").answers("Apps"),
     role(Role::Viewer, "get", "/api/v1/apps/{app}", "An app with its active and candidate release")
         .answers("App"),
+    role(Role::Viewer, "get", "/api/v1/apps/{app}/config", "What is set for an app; never a secret's value")
+        .answers("AppConfig"),
+    role(Role::Publisher, "patch", "/api/v1/apps/{app}/config", "Set values and take values out")
+        .takes(&[("wait", "0: answer at once"), ("timeout_ms", "how long to wait for the nodes")])
+        .sends("AppConfigChange")
+        .answers("AppConfigChanged"),
     role(Role::Viewer, "get", "/api/v1/apps/{app}/releases", "Releases, newest first").answers("Releases"),
     role(Role::Publisher, "put", "/api/v1/apps/{app}/releases", "Publish a bundle or a bare component")
         .takes(&[
@@ -197,7 +203,7 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Objects by name: each field with its type; a `?` says that it may be null or missing, `[]` a list, `any` anything.
-const SCHEMAS: [(&str, &[(&str, &str)]); 29] = [
+const SCHEMAS: [(&str, &[(&str, &str)]); 34] = [
     ("Any", &[]),
     (
         "Problem",
@@ -226,10 +232,62 @@ const SCHEMAS: [(&str, &[(&str, &str)]); 29] = [
             ("generation", "integer"),
             ("active", "integer?"),
             ("candidate", "integer?"),
+            ("config_generation", "integer"),
             ("created_unix_ms", "integer"),
             ("updated_unix_ms", "integer"),
             ("active_release", "Release?"),
             ("candidate_release", "Release?"),
+        ],
+    ),
+    (
+        "AppConfig",
+        &[
+            ("app", "string"),
+            ("generation", "integer"),
+            ("release", "integer?"),
+            ("config", "AppConfigKey[]"),
+            ("converged", "boolean"),
+            ("receipts", "AppConfigReceipt[]"),
+        ],
+    ),
+    (
+        "AppConfigKey",
+        &[
+            ("name", "string"),
+            ("value", "string?"),
+            ("secret", "boolean"),
+            ("origin", "string"),
+            ("declared", "boolean"),
+            ("required", "boolean"),
+            ("description", "string"),
+            ("changed_by", "string?"),
+            ("updated_unix_ms", "integer?"),
+            ("problem", "string?"),
+        ],
+    ),
+    (
+        "AppConfigReceipt",
+        &[
+            ("node", "string"),
+            ("name", "string"),
+            ("health", "string"),
+            ("state", "string"),
+            ("detail", "string?"),
+            ("at_unix_ms", "integer?"),
+        ],
+    ),
+    ("AppConfigChange", &[("expected", "integer?"), ("set", "Any?"), ("unset", "string[]?")]),
+    (
+        "AppConfigChanged",
+        &[
+            ("app", "string"),
+            ("generation", "integer"),
+            ("unchanged", "boolean"),
+            ("changes", "Any[]"),
+            ("warnings", "string[]"),
+            ("converged", "boolean"),
+            ("receipts", "AppConfigReceipt[]"),
+            ("duration_ms", "integer"),
         ],
     ),
     ("Releases", &[("releases", "Release[]")]),

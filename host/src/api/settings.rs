@@ -89,7 +89,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    fn timeout(&self) -> Result<Duration, Problem> {
+    pub(super) fn timeout(&self) -> Result<Duration, Problem> {
         match (self.wait, self.timeout_ms) {
             (Some(0), _) => Ok(Duration::ZERO),
             (None | Some(1), None) => Ok(WAIT),

@@ -71,7 +71,7 @@ fn all_problems_are_reported_together() {
   cluster.database: is missing: all nodes of a cluster share one, such as mysql://USER:PASSWORD@HOST:3306/DATABASE
   cluster.storage: is missing: all nodes of a cluster share one, such as file:///share/typecase or s3://BUCKET/PREFIX
   cluster.secret_file: is missing: make a file with `openssl rand -hex 32` and give all nodes a copy
-  cluster.redis: REDIS
+  cluster.redis: not a URL of Redis; write redis://, redis-sentinel:// or redis-cluster:// (with TLS rediss://, ...), for example redis://:PASSWORD@10.0.0.5:6379/0
   limits.default_memory_mb in FILE: \"64\" is not a whole number from 1 to 4096
   TYPECASE_LIMITS__MAX_REUSE: \"many\" is not a whole number from 1 to 1000000000
   limits.default_queue: 20000 is above limits.max_queue, which is 10000: lower the one or raise the other

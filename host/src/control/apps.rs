@@ -56,6 +56,7 @@ impl Control {
     ) -> Result<Candidacy, ControlError> {
         let release = self.inner.store.release(name, number).await?;
         self.refuse_taken_hosts(name, &release.manifest).await?;
+        self.require_config(name, &release.manifest).await?;
         let candidacy = self.inner.store.make_candidate(name, number, expected).await?;
         if matches!(candidacy, Candidacy::Candidate(..)) {
             tracing::info!(

@@ -3,7 +3,7 @@
 use typecase_bundle::BundleError;
 use typecase_model::manifest::LimitError;
 use typecase_model::settings::SettingsError;
-use typecase_model::{AppName, Digest, Generation, Receipt, ReleaseNumber};
+use typecase_model::{AppName, ConfigError, ConfigName, Digest, Generation, Receipt, ReleaseNumber};
 use typecase_runtime::InspectError;
 use typecase_store::StoreError;
 
@@ -65,6 +65,14 @@ pub enum ControlError {
     #[error("the note has {count} characters, more than the {max} that are kept: shorten it")]
     NoteTooLong { count: usize, max: usize },
     #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{}", .0.join("\n"))]
+    ConfigInvalid(Vec<String>),
+    #[error(
+        "release {release} of `{app}` cannot do without {name}: set another value with `typecase config set`, or publish a release that does not require it"
+    )]
+    ConfigRequired { app: AppName, release: ReleaseNumber, name: ConfigName },
+    #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("{}", .0.join("\n"))]
     SettingsUnfit(Vec<String>),
@@ -122,6 +130,9 @@ impl ControlError {
             Self::UploadStalled { .. } => "upload-stalled",
             Self::UploadsBusy { .. } => "uploads-busy",
             Self::NoteTooLong { .. } => "note-too-long",
+            Self::Config(_) => "config-incomplete",
+            Self::ConfigInvalid(_) => "config-invalid",
+            Self::ConfigRequired { .. } => "config-required",
             Self::Settings(_) | Self::SettingsUnfit(_) => "settings-invalid",
             Self::NothingToRollBackTo { .. } => "no-previous-release",
             Self::ReleaseFailed { .. } => "release-failed",
@@ -150,6 +161,7 @@ impl ControlError {
             Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => Class::TooLarge,
             Self::Bundle(error) if !error.is_publishers_fault() => Class::Internal,
             Self::HostTaken { .. } | Self::NothingToRollBackTo { .. } => Class::Conflict,
+            Self::Config(_) | Self::ConfigRequired { .. } => Class::Conflict,
             Self::ReleaseFailed { .. } => Class::Failed,
             Self::UploadsBusy { .. } | Self::DiskFull => Class::Unavailable,
             Self::TokenInvalid | Self::PasswordWrong => Class::NotSignedIn,

@@ -44,6 +44,7 @@ impl Control {
         }
         let judged = self.judge(&app, uploaded).await?;
         self.refuse_taken_hosts(&app, &judged.manifest).await?;
+        self.require_config(&app, &judged.manifest).await?;
         self.inner.store.put_bundle(judged.bundle.digest, judged.bundle.file.path()).await?;
         let candidacy = self
             .inner

@@ -16,9 +16,10 @@ use super::publish::NOTE_CHARS_MAX;
 use super::{Control, ControlError};
 use crate::settings::Snapshot;
 
-/// How often whoever waits looks at the nodes' receipts; they are not announced, or each of many nodes would
-/// look at the receipts of all the others.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often whoever waits looks at the nodes' receipts, at first and later on. They are not announced, or each of
+/// many nodes would look again for each of the others.
+const POLL_MIN: Duration = Duration::from_millis(10);
+const POLL_MAX: Duration = Duration::from_millis(160);
 
 /// A change as someone asks for it.
 #[derive(Debug)]
@@ -179,6 +180,7 @@ impl Control {
         timeout: Duration,
     ) -> Result<Progress, ControlError> {
         let deadline = Instant::now() + timeout;
+        let mut pause = POLL_MIN;
         loop {
             let now = Instant::now();
             match self.progress_of(generation, keys).await {
@@ -193,7 +195,8 @@ impl Control {
                 }
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep_until((now + POLL_INTERVAL).min(deadline)).await;
+            tokio::time::sleep_until((now + pause).min(deadline)).await;
+            pause = (pause * 2).min(POLL_MAX);
         }
     }
 

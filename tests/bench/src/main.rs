@@ -3,8 +3,10 @@
 
 mod admin;
 mod bundle;
+mod cluster;
 mod connection;
 mod contest;
+mod counters;
 mod guests;
 mod load;
 mod node;
@@ -13,12 +15,17 @@ mod peers;
 mod process;
 mod report;
 mod scenarios;
+mod simulated;
+mod switch;
 mod wrk;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Parser;
+use futures_util::FutureExt as _;
 
 use crate::options::{Bench, Options};
 use crate::report::Report;
@@ -59,9 +66,17 @@ async fn measure(bench: &Bench) -> Result<Report> {
         }
         eprintln!("==> {}: {}", scenario.name, scenario.asks);
         report.begin(scenario.name);
-        if let Err(error) = scenarios::run(scenario.name, bench, &mut report).await {
+        // The harness of the tests, which starts databases for us, knows no other way to fail than a panic.
+        let measured =
+            AssertUnwindSafe(scenarios::run(scenario.name, bench, &mut report)).catch_unwind().await;
+        if let Err(error) = measured.unwrap_or_else(|panic| Err(anyhow!("{}", last_words(&*panic)))) {
             report.broken(&error);
         }
     }
     Ok(report)
+}
+
+fn last_words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
 }

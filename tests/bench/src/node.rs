@@ -1,7 +1,7 @@
 //! The server under test, with everything on that ships on.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -26,15 +26,27 @@ pub struct Node {
 impl Node {
     /// Starts a node on the data folder of that name; a second start under the same name finds what the first one left.
     pub async fn start(bench: &Bench, name: &str) -> Result<Self> {
-        Self::start_with(bench, name, &[]).await
+        Self::start_with(bench, name, &[], None).await
     }
 
     /// The same on one core only.
     pub async fn start_on_core(bench: &Bench, name: &str, core: usize) -> Result<Self> {
-        Self::start_with(bench, name, &["taskset".to_owned(), "-c".to_owned(), core.to_string()]).await
+        Self::start_with(bench, name, &["taskset".to_owned(), "-c".to_owned(), core.to_string()], None).await
     }
 
-    async fn start_with(bench: &Bench, name: &str, wrapper: &[String]) -> Result<Self> {
+    /// The same with a configuration file.
+    pub async fn start_configured(bench: &Bench, name: &str, config: &toml::Table) -> Result<Self> {
+        let path = bench.data(name)?.join("node.toml");
+        fs::write(&path, config.to_string()).with_context(|| format!("cannot write {}", path.display()))?;
+        Self::start_with(bench, name, &[], Some(&path)).await
+    }
+
+    async fn start_with(
+        bench: &Bench,
+        name: &str,
+        wrapper: &[String],
+        config: Option<&Path>,
+    ) -> Result<Self> {
         let data = bench.data(name)?;
         let apps = free_address()?;
         let admin_address = free_address()?;
@@ -45,6 +57,9 @@ impl Node {
             [("--listen", &apps), ("--admin", &admin_address), ("--data", &data.display().to_string())]
         {
             words.extend([option.to_owned(), value.clone()]);
+        }
+        if let Some(config) = config {
+            words.extend(["--config".to_owned(), config.display().to_string()]);
         }
         let started = Instant::now();
         let mut server = Server::start(bench, &format!("typecase {name}"), &words[0], &words[1..])?;

@@ -25,6 +25,8 @@ pub enum Verdict {
     Reached,
     Missed,
     NotMeasured,
+    /// Nothing is promised; the figure is for the reader.
+    Noted,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,6 +130,11 @@ impl Report {
         self.add(what.to_owned(), detail, Some(figure), unit, Some(bar));
     }
 
+    /// A figure without a bar.
+    pub fn note(&mut self, what: &str, figure: f64, unit: &'static str, detail: String) {
+        self.add(what.to_owned(), detail, Some(figure), unit, None);
+    }
+
     /// A scenario that failed as a whole.
     pub fn broken(&mut self, error: &anyhow::Error) {
         eprintln!("    could not be measured: {error:#}");
@@ -137,7 +144,7 @@ impl Report {
     /// Peers that were not there do not count; a promise that was missed or could not be tried does.
     pub fn all_reached(&self) -> bool {
         self.rows.iter().all(|row| match row.verdict {
-            Verdict::Reached => true,
+            Verdict::Reached | Verdict::Noted => true,
             Verdict::Missed => false,
             Verdict::NotMeasured => row.bar.is_some(),
         })
@@ -226,7 +233,8 @@ impl Report {
         let verdict = match (figure, bar) {
             (Some(figure), Some(bar)) if bar.holds(figure) => Verdict::Reached,
             (Some(_), Some(_)) => Verdict::Missed,
-            _ => Verdict::NotMeasured,
+            (Some(_), None) => Verdict::Noted,
+            (None, _) => Verdict::NotMeasured,
         };
         let figures = figure.map_or_else(|| "-".to_owned(), |figure| shown(figure, unit));
         eprintln!("    {what}: {figures} {} ({detail})", verdict.shown());
@@ -256,6 +264,7 @@ impl Verdict {
             Self::Reached => "reached",
             Self::Missed => "MISSED",
             Self::NotMeasured => "not measured",
+            Self::Noted => "noted",
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What is promised, one scenario a file.
 
 mod assets;
+mod cluster_publish;
+mod cluster_quiet;
+mod cluster_scale;
 mod fresh;
 mod idle_apps;
 mod js;
@@ -43,6 +46,18 @@ pub const ALL: &[Scenario] = &[
         name: "spinners",
         asks: "eight endless loops on one core: what another app and health notice",
     },
+    Scenario {
+        name: "cluster_publish",
+        asks: "three nodes: how soon all serve a release, and how far apart they switch",
+    },
+    Scenario {
+        name: "cluster_quiet",
+        asks: "what a request, and a node with 500 idle apps, asks of the database and of Redis",
+    },
+    Scenario {
+        name: "cluster_scale",
+        asks: "control planes of up to 100 nodes on one database and one Redis: where it gets slow",
+    },
 ];
 
 pub async fn run(name: &str, bench: &Bench, report: &mut Report) -> Result<()> {
@@ -57,6 +72,9 @@ pub async fn run(name: &str, bench: &Bench, report: &mut Report) -> Result<()> {
         "publish_latency" => publish_latency::run(bench, report).await,
         "storm" => storm::run(bench, report).await,
         "spinners" => spinners::run(bench, report).await,
+        "cluster_publish" => cluster_publish::run(bench, report).await,
+        "cluster_quiet" => cluster_quiet::run(bench, report).await,
+        "cluster_scale" => cluster_scale::run(bench, report).await,
         unknown => bail!("there is no scenario `{unknown}`"),
     }
 }

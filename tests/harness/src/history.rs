@@ -42,6 +42,8 @@ pub struct Record {
     pub request_id: String,
     /// Which node answered, once [`History::find_nodes`] has found out.
     pub node: Option<usize>,
+    /// The number of the release that answered, as that node's access log has it.
+    pub logged_release: Option<u32>,
     pub error: Option<String>,
 }
 
@@ -168,16 +170,20 @@ impl History {
         let mut quiet_since = Instant::now();
         let mut known = 0;
         loop {
-            let mut answered_by: HashMap<String, usize> = HashMap::new();
+            let mut answered_by: HashMap<String, (usize, Option<u32>)> = HashMap::new();
             for (number, node) in nodes.iter().enumerate() {
                 let log = fs::read_to_string(node.data().join("log/access.log")).unwrap_or_default();
                 let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-                answered_by
-                    .extend(lines.filter_map(|line| Some((line["request.id"].as_str()?.to_owned(), number))));
+                answered_by.extend(lines.filter_map(|line| {
+                    let release = line["release.number"].as_u64().and_then(|release| release.try_into().ok());
+                    Some((line["request.id"].as_str()?.to_owned(), (number, release)))
+                }));
             }
             let mut unknown = 0;
             for record in self.records.iter_mut().filter(|record| !record.request_id.is_empty()) {
-                record.node = answered_by.get(&record.request_id).copied();
+                let found = answered_by.get(&record.request_id);
+                (record.node, record.logged_release) =
+                    found.copied().map_or((None, None), |(n, r)| (Some(n), r));
                 unknown += usize::from(record.node.is_none());
             }
             if answered_by.len() > known {
@@ -225,6 +231,7 @@ mod tests {
             release: Some(release),
             request_id: String::new(),
             node: None,
+            logged_release: None,
             error: None,
         }
     }

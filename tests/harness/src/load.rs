@@ -165,6 +165,7 @@ async fn follow(load: Load, shared: Arc<Shared>, kind: Kind) {
             release: None,
             request_id: String::new(),
             node: None,
+            logged_release: None,
             error: None,
         };
         match opened {

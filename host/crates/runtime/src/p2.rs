@@ -227,7 +227,7 @@ async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result
         return Err(CallError::from_wasm(&error, store.data().memory.refused));
     }
     instance.served += 1;
-    if instance.served < reuse {
+    if instance.served < reuse && component.is_current(instance.store.data().config.as_ref()) {
         this.put_idle(&component, instance);
     }
     Ok(())

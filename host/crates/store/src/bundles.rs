@@ -183,15 +183,19 @@ fn object_path(digest: Digest) -> ObjectPath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestStore;
+    use crate::testing::{TestStore, on_both_databases};
+
+    on_both_databases!(
+        bundles_come_back_as_they_went_in_large_ones_too,
+        a_damaged_bundle_is_refused_and_healed_by_publishing_it_again,
+        a_file_that_is_not_its_digest_is_never_stored,
+    );
 
     fn stored_file(test: &TestStore, digest: Digest) -> std::path::PathBuf {
         test.folder.path().join("storage").join(object_path(digest).to_string())
     }
 
-    #[tokio::test]
-    async fn bundles_come_back_as_they_went_in_large_ones_too() {
-        let test = TestStore::open().await;
+    async fn bundles_come_back_as_they_went_in_large_ones_too(test: TestStore) {
         for size in [0, 5, 20 << 20] {
             let bytes: Vec<u8> = (0..size).map(|byte| (byte % 251) as u8).collect();
             let (file, copy) = (test.folder.path().join("up"), test.folder.path().join("down/copy"));
@@ -205,9 +209,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_damaged_bundle_is_refused_and_healed_by_publishing_it_again() {
-        let test = TestStore::open().await;
+    async fn a_damaged_bundle_is_refused_and_healed_by_publishing_it_again(test: TestStore) {
         let (file, copy) = (test.folder.path().join("up"), test.folder.path().join("copy"));
         std::fs::write(&file, b"good").unwrap();
         let digest = Digest::of(b"good");
@@ -227,9 +229,7 @@ mod tests {
         test.store.bundles().fetch_to(digest, &copy).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn a_file_that_is_not_its_digest_is_never_stored() {
-        let test = TestStore::open().await;
+    async fn a_file_that_is_not_its_digest_is_never_stored(test: TestStore) {
         let file = test.folder.path().join("up");
         for bytes in [vec![1; 10], vec![1; 9 << 20]] {
             std::fs::write(&file, bytes).unwrap();
@@ -242,7 +242,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hung_storage_costs_its_threads_only() {
-        let test = TestStore::open().await;
+        let test = TestStore::on_sqlite().await;
         let mut bundles = Bundles::open_folder(&test.folder.path().join("other")).unwrap();
         Arc::get_mut(&mut bundles.pool).unwrap().deadline = Duration::from_millis(200);
         let (release, held) = std::sync::mpsc::channel::<()>();

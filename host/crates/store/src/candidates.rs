@@ -184,11 +184,16 @@ async fn active_release(connection: &mut Connection, app: &AppName) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{TestStore, candidate, name, publish};
+    use crate::testing::{TestStore, candidate, name, publish, on_both_databases};
 
-    #[tokio::test]
-    async fn numbers_count_up_and_the_active_digest_is_not_published_again() {
-        let test = TestStore::open().await;
+    on_both_databases!(
+        numbers_count_up_and_the_active_digest_is_not_published_again,
+        a_rollout_under_way_refuses_another_and_names_both_generations,
+        of_two_publishes_at_once_exactly_one_wins,
+        everything_outlives_a_restart,
+    );
+
+    async fn numbers_count_up_and_the_active_digest_is_not_published_again(test: TestStore) {
         let (first, _) = test.release("hello", b"one").await;
         let (second, generation) = test.release("hello", b"two").await;
         assert_eq!((first.number.0, second.number.0, generation.0), (1, 2, 4));
@@ -200,9 +205,7 @@ mod tests {
         assert_eq!(third.number.0, 3);
     }
 
-    #[tokio::test]
-    async fn a_rollout_under_way_refuses_another_and_names_both_generations() {
-        let test = TestStore::open().await;
+    async fn a_rollout_under_way_refuses_another_and_names_both_generations(test: TestStore) {
         test.publish("hello", b"one").await.unwrap();
         let error = test.publish("hello", b"two").await.unwrap_err();
         let StoreError::Conflict(conflict) = error else { panic!("{error}") };
@@ -214,9 +217,7 @@ mod tests {
         assert_eq!(test.store.releases(&name("hello"), 10).await.unwrap().len(), 1);
     }
 
-    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn of_two_publishes_at_once_exactly_one_wins() {
-        let test = TestStore::open().await;
+    async fn of_two_publishes_at_once_exactly_one_wins(test: TestStore) {
         for race in 0..100 {
             let racer = |side: u8| {
                 let store = test.store.clone();
@@ -233,9 +234,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn everything_outlives_a_restart() {
-        let test = TestStore::open().await;
+    async fn everything_outlives_a_restart(test: TestStore) {
         test.release("hello", b"one").await;
         let (candidate, _) = candidate(test.publish("hello", b"two").await.unwrap());
         let test = test.reopen().await;

@@ -222,7 +222,12 @@ mod tests {
     use typecase_model::ReleaseNumber;
 
     use super::*;
-    use crate::testing::{TestStore, name};
+    use crate::testing::{TestStore, name, on_both_databases};
+
+    on_both_databases!(
+        a_thousand_publishes_leave_a_bounded_number_of_releases,
+        a_bundle_that_is_being_deleted_is_not_published,
+    );
 
     const RELEASES_KEPT: u32 = 50;
     const RETENTION: Retention = Retention { releases: RELEASES_KEPT, age_ms: None };
@@ -276,9 +281,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_thousand_publishes_leave_a_bounded_number_of_releases() {
-        let test = TestStore::open().await;
+    async fn a_thousand_publishes_leave_a_bounded_number_of_releases(test: TestStore) {
         let file = test.folder.path().join("up");
         let app = name("hello");
         for number in 0..RELEASES_KEPT + 20 {
@@ -305,9 +308,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_bundle_that_is_being_deleted_is_not_published() {
-        let test = TestStore::open().await;
+    async fn a_bundle_that_is_being_deleted_is_not_published(test: TestStore) {
         let file = test.folder.path().join("up");
         std::fs::write(&file, b"one").unwrap();
         let digest = Digest::of(b"one");

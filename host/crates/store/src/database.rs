@@ -8,17 +8,20 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{MySql, Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction};
 
 use crate::StoreError;
 use crate::sql::sql;
 
 pub use mysql::DatabaseUrl;
-pub(crate) use mysql::{MySqlServer, is_deadlock};
+pub(crate) use mysql::{Lent, MySqlServer, is_deadlock, is_disk_full};
 pub(crate) use sqlite::SqliteFile;
 
-/// A call slower than this is worth a line in the log.
+/// A call slower than this is worth a line in the log, and a look at the database.
 const SLOW_AFTER: Duration = Duration::from_millis(500);
+
+/// How often a call is made again that met another one in the database.
+const DEADLOCK_RETRIES: u32 = 5;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Database {
@@ -31,8 +34,7 @@ pub(crate) enum Database {
 pub(crate) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     SqliteTransaction(Transaction<'static, Sqlite>),
-    MySql(PoolConnection<MySql>),
-    MySqlTransaction(Transaction<'static, MySql>),
+    MySql(Lent),
 }
 
 impl Database {
@@ -45,8 +47,49 @@ impl Database {
         Ok(Self::MySql(MySqlServer::open(url).await?))
     }
 
+    /// Runs one call under the deadline every call has. Of two transactions that met in a cluster's database
+    /// one is rolled back, which is made again here.
+    pub(crate) async fn within<T, F>(
+        &self,
+        what: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let deadline = self.call_timeout();
+        let attempts = async {
+            let mut retries_left = DEADLOCK_RETRIES;
+            loop {
+                match call().await {
+                    Err(error) if error.is_deadlock() && retries_left > 0 => retries_left -= 1,
+                    result => return result,
+                }
+            }
+        };
+        let slow = async {
+            tokio::time::sleep(SLOW_AFTER).await;
+            self.doubt();
+            std::future::pending().await
+        };
+        let answer = async {
+            tokio::select! {
+                result = attempts => result,
+                never = slow => never,
+            }
+        };
+        let result = match tokio::time::timeout(deadline, answer).await {
+            Ok(result) => result.map_err(|error| error.during(what)),
+            Err(_) => Err(StoreError::deadline(what, deadline)),
+        };
+        if let Err(error) = &result {
+            self.suspect(error);
+        }
+        result
+    }
+
     /// The longest any call may take.
-    pub(crate) fn call_timeout(&self) -> Duration {
+    fn call_timeout(&self) -> Duration {
         match self {
             Self::Sqlite(_) => sqlite::CALL_TIMEOUT,
             Self::MySql(_) => mysql::CALL_TIMEOUT,
@@ -57,7 +100,7 @@ impl Database {
     pub(crate) async fn write(&self) -> Result<Connection, StoreError> {
         match self {
             Self::Sqlite(file) => Ok(Connection::SqliteTransaction(file.write().await?)),
-            Self::MySql(server) => Ok(Connection::MySqlTransaction(server.write().await?)),
+            Self::MySql(server) => Ok(Connection::MySql(server.write().await?)),
         }
     }
 
@@ -65,7 +108,7 @@ impl Database {
     pub(crate) async fn read(&self) -> Result<Connection, StoreError> {
         match self {
             Self::Sqlite(file) => Ok(Connection::SqliteTransaction(file.read().await?)),
-            Self::MySql(server) => Ok(Connection::MySqlTransaction(server.read().await?)),
+            Self::MySql(server) => Ok(Connection::MySql(server.read().await?)),
         }
     }
 
@@ -77,8 +120,15 @@ impl Database {
         }
     }
 
+    /// Hears that a call takes long already, and finds out whether the database is there at all.
+    fn doubt(&self) {
+        if let Self::MySql(server) = self {
+            server.doubt();
+        }
+    }
+
     /// Hears that a call failed or took too long, and finds out whether the database is to blame.
-    pub(crate) fn suspect(&self, error: &StoreError) {
+    fn suspect(&self, error: &StoreError) {
         if let Self::MySql(server) = self {
             server.suspect(error);
         }
@@ -96,9 +146,9 @@ impl Connection {
     /// Makes a transaction's changes last; nothing to do for a single statement.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(_) | Self::MySql(_) => Ok(()),
+            Self::Sqlite(_) => Ok(()),
             Self::SqliteTransaction(transaction) => Ok(transaction.commit().await?),
-            Self::MySqlTransaction(transaction) => Ok(transaction.commit().await?),
+            Self::MySql(connection) => Ok(connection.commit().await?),
         }
     }
 }

@@ -99,6 +99,7 @@ impl StoreError {
     pub(crate) fn during(self, call: &'static str) -> Self {
         match self {
             Self::Unavailable { what: "", part, source } => Self::Unavailable { what: call, part, source },
+            Self::Full { what: "", part } => Self::Full { what: call, part },
             other => other,
         }
     }
@@ -129,6 +130,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(source) if source.code().as_deref() == Some("13") => {
                 Self::Full { what: "", part: "database" }
             }
+            source if crate::database::is_disk_full(&source) => Self::Full { what: "", part: "database" },
             source => Self::Unavailable { what: "", part: "database", source: Box::new(source) },
         }
     }

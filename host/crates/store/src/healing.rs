@@ -60,11 +60,13 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestStore;
+    use crate::testing::{TestStore, on_both_databases};
 
-    #[tokio::test]
-    async fn a_damaged_bundle_is_put_back_from_a_good_copy() {
-        let test = TestStore::open().await;
+    on_both_databases!(
+        a_damaged_bundle_is_put_back_from_a_good_copy,
+    );
+
+    async fn a_damaged_bundle_is_put_back_from_a_good_copy(test: TestStore) {
         let (file, bad) = (test.folder.path().join("up"), test.folder.path().join("bad"));
         std::fs::write(&file, b"one").unwrap();
         std::fs::write(&bad, b"two").unwrap();

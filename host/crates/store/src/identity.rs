@@ -256,15 +256,19 @@ fn role_of(row: &Row) -> Result<Role, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestStore;
+    use crate::testing::{TestStore, on_both_databases};
+
+    on_both_databases!(
+        a_setup_link_works_once_and_only_before_there_is_a_user,
+        tokens_stand_for_a_principal_until_revoked_or_expired,
+    );
 
     fn admin(password_hash: &str) -> User {
         User { name: "admin".to_owned(), password_hash: password_hash.to_owned(), role: Role::Admin }
     }
 
-    #[tokio::test]
-    async fn a_setup_link_works_once_and_only_before_there_is_a_user() {
-        let TestStore { store, folder: _folder } = TestStore::open().await;
+    async fn a_setup_link_works_once_and_only_before_there_is_a_user(test: TestStore) {
+        let store = &test.store;
         assert!(!store.has_users().await.unwrap());
         let node: NodeId = "a".parse().unwrap();
         store.replace_setup_link(&node, "old").await.unwrap();
@@ -276,9 +280,8 @@ mod tests {
         assert_eq!(store.user("admin").await.unwrap().unwrap().password_hash, "y");
     }
 
-    #[tokio::test]
-    async fn tokens_stand_for_a_principal_until_revoked_or_expired() {
-        let TestStore { store, folder: _folder } = TestStore::open().await;
+    async fn tokens_stand_for_a_principal_until_revoked_or_expired(test: TestStore) {
+        let store = &test.store;
         store.create_first_user(&admin("x"), None).await.unwrap();
         store.create_api_token("ci", "hash-1", Role::Publisher, "admin").await.unwrap();
         let taken = store.create_api_token("ci", "hash-2", Role::Admin, "admin").await;

@@ -55,9 +55,6 @@ pub struct Store {
     app_config_sealer: Sealer,
 }
 
-/// How often a call is made again that met another one in the database.
-const DEADLOCK_RETRIES: u32 = 5;
-
 /// What the key of apps' secrets is derived for; another text would be another key.
 const APP_CONFIG_PURPOSE: &str = "app config";
 
@@ -70,6 +67,7 @@ impl Store {
         secret: &ClusterSecret,
     ) -> Result<Self, StoreError> {
         let database = Database::open_sqlite(database).await?;
+        membership::enter(&database, secret).await?;
         let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
         Ok(Self { database, bundles: Bundles::open_folder(storage)?, cluster: None, app_config_sealer })
     }
@@ -84,7 +82,8 @@ impl Store {
         secret: &ClusterSecret,
     ) -> Result<Self, StoreError> {
         let database = Database::open_mysql(database).await?;
-        let cluster = membership::join(&database, secret).await?;
+        let entering = || membership::enter(&database, secret);
+        let cluster = database.within("join the cluster", entering).await?.join()?;
         let bundles = Bundles::open_shared(location, &cluster)?;
         let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
         Ok(Self { database, bundles, cluster: Some(cluster.into()), app_config_sealer })
@@ -124,29 +123,11 @@ impl Store {
         self.database.close().await;
     }
 
-    /// Runs one call under the deadline every call has. Of two transactions that met in a cluster's database
-    /// one is rolled back, which is made again here.
+    /// Runs one call under the deadline every call has; see [`Database::within`].
     async fn within<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let deadline = self.database.call_timeout();
-        let attempts = async {
-            let mut retries_left = DEADLOCK_RETRIES;
-            loop {
-                match call().await {
-                    Err(error) if error.is_deadlock() && retries_left > 0 => retries_left -= 1,
-                    result => return result,
-                }
-            }
-        };
-        let result = match tokio::time::timeout(deadline, attempts).await {
-            Ok(result) => result.map_err(|error| error.during(what)),
-            Err(_) => Err(StoreError::deadline(what, deadline)),
-        };
-        if let Err(error) = &result {
-            self.database.suspect(error);
-        }
-        result
+        self.database.within(what, call).await
     }
 }

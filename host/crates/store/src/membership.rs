@@ -5,8 +5,16 @@ use crate::database::{Database, migrations};
 use crate::secret::ClusterSecret;
 use crate::sql::sql;
 
-/// Makes the cluster when this is its first node; checks that the node fits otherwise. Returns the cluster's id.
-pub(crate) async fn join(database: &Database, secret: &ClusterSecret) -> Result<String, StoreError> {
+/// What a node learns when it enters.
+pub(crate) struct Membership {
+    /// The cluster's lasting id.
+    pub id: String,
+    /// The secret is the one of the node that made the tables' row.
+    pub same_secret: bool,
+}
+
+/// Makes the row when this is the first node, and checks that this version fits the tables.
+pub(crate) async fn enter(database: &Database, secret: &ClusterSecret) -> Result<Membership, StoreError> {
     let mut connection = database.single().await?;
     // Of several first nodes one inserts its row, and all read the same.
     sql("{insert new} clusters (singleton, id, secret_check, oldest_schema, created_unix_ms)
@@ -25,11 +33,18 @@ pub(crate) async fn join(database: &Database, secret: &ClusterSecret) -> Result<
             migrations::newest()
         )));
     }
-    if row.try_get::<&str>("secret_check")? != secret.check() {
-        return Err(StoreError::Refused(
-            "the secret is not the one of the cluster in this database: copy the secret file of a node that runs"
-                .to_owned(),
-        ));
+    Ok(Membership { id: row.try_get("id")?, same_secret: row.try_get::<&str>("secret_check")? == secret.check() })
+}
+
+impl Membership {
+    /// The cluster's id, for a node that has its secret.
+    pub(crate) fn join(self) -> Result<String, StoreError> {
+        match self.same_secret {
+            true => Ok(self.id),
+            false => Err(StoreError::Refused(
+                "the secret is not the one of the cluster in this database: copy the secret file of a node that runs"
+                    .to_owned(),
+            )),
+        }
     }
-    Ok(row.try_get("id")?)
 }

@@ -3,7 +3,7 @@
 //! The dialects agree on nearly everything used here. What differs is a placeholder in the text:
 //! `{now}` is the database's clock in Unix milliseconds, `{for update}` keeps the rows that are read locked
 //! until the transaction ends (SQLite has one writer and needs none), `{insert new}` inserts unless the key
-//! exists already.
+//! exists already; then, and for no other reason, it matches no row.
 
 use sqlx::mysql::MySqlRow;
 use sqlx::sqlite::SqliteRow;
@@ -18,15 +18,16 @@ pub(crate) enum Dialect {
     MySql,
 }
 
+/// Not the databases' own `IGNORE`, under which values that do not fit are cut and missing ones made up.
+const INSERT_NEW: &str = "{insert new}";
+
 impl Dialect {
     fn expand(self, text: &'static str) -> String {
-        let (now, for_update, insert_new) = match self {
-            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", "", "INSERT OR IGNORE INTO"),
-            Self::MySql => {
-                ("CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)", "FOR UPDATE", "INSERT IGNORE INTO")
-            }
+        let (now, for_update) = match self {
+            Self::Sqlite => ("CAST(unixepoch('subsec') * 1000 AS INTEGER)", ""),
+            Self::MySql => ("CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)", "FOR UPDATE"),
         };
-        text.replace("{now}", now).replace("{for update}", for_update).replace("{insert new}", insert_new)
+        text.replace("{now}", now).replace("{for update}", for_update).replace(INSERT_NEW, "INSERT INTO")
     }
 }
 
@@ -80,10 +81,9 @@ macro_rules! on_either {
                 run!($sql, Dialect::Sqlite, $method, &mut **connection).map($from_sqlite)
             }
             Connection::MySql(connection) => {
-                run!($sql, Dialect::MySql, $method, &mut **connection).map($from_mysql)
-            }
-            Connection::MySqlTransaction(connection) => {
-                run!($sql, Dialect::MySql, $method, &mut **connection).map($from_mysql)
+                let result = run!($sql, Dialect::MySql, $method, connection.statement());
+                connection.settle(&result);
+                result.map($from_mysql)
             }
         }
     };
@@ -97,7 +97,13 @@ impl Sql {
 
     /// Runs it; the number of rows that it matched.
     pub(crate) async fn execute(self, connection: &mut Connection) -> Result<u64, sqlx::Error> {
-        on_either!(self, connection, execute, |done| done.rows_affected(), |done| done.rows_affected())
+        let may_exist = self.text.starts_with(INSERT_NEW);
+        let matched =
+            on_either!(self, connection, execute, |done| done.rows_affected(), |done| done.rows_affected());
+        match matched {
+            Err(sqlx::Error::Database(error)) if may_exist && error.is_unique_violation() => Ok(0),
+            matched => matched,
+        }
     }
 
     pub(crate) async fn fetch_all(self, connection: &mut Connection) -> Result<Vec<Row>, sqlx::Error> {

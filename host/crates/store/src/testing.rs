@@ -1,25 +1,98 @@
-//! A real store in a temporary folder, and short ways to fill it.
+//! A real store on either database, and short ways to fill it.
 
 use tempfile::TempDir;
+use typecase_harness::services::MariaDb;
 use typecase_model::{AppName, Digest, Generation, Manifest, Receipt, ReceiptState, Release, ReleaseNumber};
 
-use crate::{Candidacy, ClusterSecret, NewRelease, Store, StoreError};
+use crate::{Candidacy, ClusterSecret, DatabaseUrl, NewRelease, StorageLocation, Store, StoreError};
 
+/// Of the one that each test's server has.
+const DATABASE: &str = "cluster";
+
+/// Makes two tests of each `async fn name(test: TestStore)`: `name::sqlite` and `name::mariadb`.
+macro_rules! on_both_databases {
+    ($($name:ident),+ $(,)?) => {$(
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn sqlite() {
+                super::$name($crate::testing::TestStore::on_sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn mariadb() {
+                super::$name($crate::testing::TestStore::on_mariadb().await).await;
+            }
+        }
+    )+};
+}
+pub(crate) use on_both_databases;
+
+/// A node's store, with its own folder and, in a cluster, the server that the nodes share.
 pub(crate) struct TestStore {
     pub store: Store,
     pub folder: TempDir,
+    server: Option<MariaDb>,
 }
 
 impl TestStore {
-    pub async fn open() -> Self {
+    /// A single node's.
+    pub async fn on_sqlite() -> Self {
         let folder = TempDir::new().unwrap();
-        Self { store: open_in(&folder).await, folder }
+        Self { store: open_single(&folder).await, folder, server: None }
+    }
+
+    /// A cluster's first node's.
+    pub async fn on_mariadb() -> Self {
+        let server = MariaDb::start().await;
+        server.create_database(DATABASE).await;
+        let folder = TempDir::new().unwrap();
+        std::fs::create_dir(folder.path().join("storage")).unwrap();
+        let store = join(&server.url(DATABASE), &folder).await.unwrap();
+        store.check_storage().await.unwrap();
+        Self { store, folder, server: Some(server) }
     }
 
     /// What a restart does: everything but the files is gone.
     pub async fn reopen(self) -> Self {
         self.store.close().await;
-        Self { store: open_in(&self.folder).await, folder: self.folder }
+        let store = match &self.server {
+            None => open_single(&self.folder).await,
+            Some(_) => self.another_node().await,
+        };
+        Self { store, ..self }
+    }
+
+    /// The store of another node of the cluster, with connections of its own.
+    pub async fn another_node(&self) -> Store {
+        join(&self.server().url(DATABASE), &self.folder).await.unwrap()
+    }
+
+    pub fn server(&self) -> &MariaDb {
+        self.server.as_ref().unwrap()
+    }
+
+    pub fn server_mut(&mut self) -> &mut MariaDb {
+        self.server.as_mut().unwrap()
+    }
+
+    /// Where the cluster's tables are.
+    pub fn url(&self) -> String {
+        self.server().url(DATABASE)
+    }
+
+    /// Runs statements on the cluster's tables, as root; gives back the rows, a line each.
+    pub async fn raw(&self, sql: &str) -> String {
+        self.server().query(&format!("USE {DATABASE}; {sql}")).await
+    }
+
+    /// Whether the values of apps' configs are stored with this text in them.
+    pub async fn holds(&self, text: &str) -> bool {
+        if self.server.is_some() {
+            return self.raw("SELECT * FROM app_config").await.contains(text);
+        }
+        let files = std::fs::read_dir(self.folder.path()).unwrap().flatten();
+        let contents = files.map(|file| std::fs::read(file.path()).unwrap_or_default());
+        contents.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
     }
 
     /// Publishes `bytes` as a bundle and leaves the release a candidate.
@@ -35,10 +108,20 @@ impl TestStore {
     }
 }
 
-async fn open_in(folder: &TempDir) -> Store {
+pub(crate) fn secret() -> ClusterSecret {
+    ClusterSecret::new("a secret for tests, of which all nodes have a copy").unwrap()
+}
+
+async fn open_single(folder: &TempDir) -> Store {
     let path = folder.path();
-    let secret = ClusterSecret::new("a secret for tests, of which all nodes have a copy").unwrap();
-    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage"), &secret).await.unwrap()
+    Store::open_sqlite(&path.join("typecase.db"), &path.join("storage"), &secret()).await.unwrap()
+}
+
+/// Joins the cluster in a database, with the folder's storage.
+pub(crate) async fn join(url: &str, folder: &TempDir) -> Result<Store, StoreError> {
+    let url: DatabaseUrl = url.parse().unwrap();
+    let storage = StorageLocation::Folder(folder.path().join("storage"));
+    Store::open_cluster(&url, &storage, &secret()).await
 }
 
 pub(crate) async fn publish(

@@ -159,8 +159,8 @@ fn servers(cluster: &Cluster, address: impl Fn(&Member) -> Option<&HostAndPort>)
         let name = &member.name;
         let Some(address) = address(member) else { return format!("# {name} is left out") };
         match &member.standing {
-            Standing::Serving => format!("server {name} {address}"),
-            Standing::Draining => format!("server {name} {address} disabled # it is draining"),
+            Standing::Serving => format!("server {name} {address} tcp-ut 3s"),
+            Standing::Draining => format!("server {name} {address} tcp-ut 3s disabled # it is draining"),
             Standing::LeftOut(reason) => format!("# server {name} {address} is left out: {reason}"),
         }
     };

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bytes::Bytes;
 
 use crate::bundle::Contents;
 use crate::connection::Connection;
@@ -12,11 +11,10 @@ use crate::guests;
 use crate::node::Node;
 use crate::options::Bench;
 use crate::report::{Bar, Report};
+use crate::switch::{milliseconds, text, until_served};
 
 const PUBLISH_BAR_MS: f64 = 300.0;
 const ROLL_BACK_BAR_MS: f64 = 20.0;
-const SERVING_TIMEOUT: Duration = Duration::from_secs(60);
-const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Lets the node finish what it does after a publish, as a person would.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -43,7 +41,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Result<()> {
                 let release = node.admin.publish("hello", bundle).await;
                 (release, started.elapsed())
             },
-            until_served(&mut client, &mark, started)
+            until_served(&mut client, "/hello/", &mark, started)
         );
         releases.push((release.0?, mark));
         answered.push(milliseconds(release.1));
@@ -79,26 +77,4 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Result<()> {
         format!("{times} times, the first request to the old release included"),
     );
     node.server.stop().await
-}
-
-async fn until_served(client: &mut Connection, mark: &str, started: Instant) -> Result<Duration> {
-    while started.elapsed() < SERVING_TIMEOUT {
-        let answer = client.get("/hello/").await?;
-        if answer.status != 200 {
-            bail!("status {} during a publish", answer.status);
-        }
-        if text(answer.body).contains(mark) {
-            return Ok(started.elapsed());
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-    bail!("the new release did not serve within {} s", SERVING_TIMEOUT.as_secs())
-}
-
-fn text(body: Bytes) -> String {
-    String::from_utf8_lossy(&body).into_owned()
-}
-
-fn milliseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }

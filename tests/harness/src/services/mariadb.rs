@@ -68,6 +68,8 @@ pub struct MariaDb {
     process: Process,
     folder: TempDir,
     port: Port,
+    /// The last word on what [`OPTIONS`] says as well.
+    options: Vec<String>,
     /// Statements that the tests have sent, to be left out when the nodes' are counted.
     own_statements: AtomicU64,
 }
@@ -75,12 +77,19 @@ pub struct MariaDb {
 impl MariaDb {
     /// Starts a server that has no database yet.
     pub async fn start() -> Self {
+        Self::start_with_options(&[]).await
+    }
+
+    /// The same with options of the server, for whoever measures what the tests' ones would embellish.
+    pub async fn start_with_options(options: &[&str]) -> Self {
         let prepared = prepared_data().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         copy_folder(&prepared, &folder.path().join("data"));
         fs::write(folder.path().join("accounts.sql"), ACCOUNTS.join("\n")).expect("the accounts are written");
         let process = Process::new("mariadbd", folder.path());
-        let mut server = Self { process, folder, port: Port::claim(), own_statements: AtomicU64::new(0) };
+        let options = options.iter().copied().map(str::to_owned).collect();
+        let own_statements = AtomicU64::new(0);
+        let mut server = Self { process, folder, port: Port::claim(), options, own_statements };
         server.start_again().await;
         server
     }
@@ -183,7 +192,7 @@ impl MariaDb {
         server.arg(format!("--pid-file={}", self.folder.path().join("mariadbd.pid").display()));
         server.arg(format!("--socket={}", self.socket().display()));
         server.arg(format!("--port={}", self.port.number()));
-        server.args(OPTIONS);
+        server.args(OPTIONS).args(&self.options);
         server
     }
 

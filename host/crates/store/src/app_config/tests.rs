@@ -3,7 +3,18 @@ use typecase_model::settings::SettingsState;
 
 use super::*;
 use crate::secret::ClusterSecret;
-use crate::testing::{TestStore, name};
+use crate::testing::{TestStore, name, on_both_databases};
+
+on_both_databases!(
+    each_change_raises_the_generation_and_disturbs_no_rollout,
+    an_app_may_be_configured_before_its_first_release,
+    secrets_are_sealed_and_stay_secret,
+    what_a_manifest_declares_secret_later_is_sealed_then,
+    a_sealed_row_opens_in_its_own_place_and_with_its_own_secret_alone,
+    an_app_has_so_many_values_and_so_many_bytes,
+    of_two_changes_at_once_that_expect_the_same_one_wins,
+    a_node_has_one_receipt_an_app,
+);
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -52,9 +63,7 @@ fn is(text: &str) -> Option<Result<String, String>> {
     Some(Ok(text.to_owned()))
 }
 
-#[tokio::test]
-async fn each_change_raises_the_generation_and_disturbs_no_rollout() {
-    let test = TestStore::open().await;
+async fn each_change_raises_the_generation_and_disturbs_no_rollout(test: TestStore) {
     let (_, generation) = test.release("hello", b"one").await;
     let first =
         change(&test.store, "hello", Some(0), &[("a", "1", false), ("b", "2", false)], &[]).await.unwrap();
@@ -80,9 +89,7 @@ async fn each_change_raises_the_generation_and_disturbs_no_rollout() {
     assert_eq!((generations.app, generations.config), (generation, Generation(2)));
 }
 
-#[tokio::test]
-async fn an_app_may_be_configured_before_its_first_release() {
-    let test = TestStore::open().await;
+async fn an_app_may_be_configured_before_its_first_release(test: TestStore) {
     assert!(matches!(change(&test.store, "hello", None, &[], &["a"]).await, Err(StoreError::NotFound(_))));
     assert!(matches!(test.store.app_config(&name("hello")).await, Err(StoreError::NotFound(_))));
     change(&test.store, "hello", Some(0), &[("a", "1", false)], &[]).await.unwrap();
@@ -95,9 +102,7 @@ async fn an_app_may_be_configured_before_its_first_release() {
     assert_eq!(test.store.list_apps().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn secrets_are_sealed_and_stay_secret() {
-    let test = TestStore::open().await;
+async fn secrets_are_sealed_and_stay_secret(test: TestStore) {
     change(&test.store, "hello", None, &[("token", SECRET, true)], &[]).await.unwrap();
     assert_eq!(text(&test.store, "hello", "token").await, is(SECRET));
     let again = change(&test.store, "hello", None, &[("token", SECRET, false)], &[]).await.unwrap();
@@ -105,17 +110,11 @@ async fn secrets_are_sealed_and_stay_secret() {
     let other = format!("{SECRET}-other");
     let changed = change(&test.store, "hello", None, &[("token", &other, false)], &[]).await.unwrap();
     assert!(changed.differences[0].secret);
-    test.store.close().await;
-    for entry in std::fs::read_dir(test.folder.path()).unwrap().flatten() {
-        let bytes = std::fs::read(entry.path()).unwrap_or_default();
-        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
-        assert!(!found, "{} holds the secret", entry.path().display());
-    }
+    assert!(test.holds("hello").await);
+    assert!(!test.holds(SECRET).await);
 }
 
-#[tokio::test]
-async fn what_a_manifest_declares_secret_later_is_sealed_then() {
-    let test = TestStore::open().await;
+async fn what_a_manifest_declares_secret_later_is_sealed_then(test: TestStore) {
     change(&test.store, "hello", None, &[("token", SECRET, false), ("b", "2", false)], &[]).await.unwrap();
     let names = BTreeSet::from([key("token"), key("absent")]);
     assert_eq!(test.store.seal_app_config(&name("hello"), &names).await.unwrap(), [key("token")]);
@@ -127,9 +126,7 @@ async fn what_a_manifest_declares_secret_later_is_sealed_then() {
     assert_eq!(Some(opened(value("token"))), is(SECRET));
 }
 
-#[tokio::test]
-async fn a_sealed_row_opens_in_its_own_place_and_with_its_own_secret_alone() {
-    let mut test = TestStore::open().await;
+async fn a_sealed_row_opens_in_its_own_place_and_with_its_own_secret_alone(mut test: TestStore) {
     change(&test.store, "hello", None, &[("token", SECRET, true), ("plain", "p", false)], &[]).await.unwrap();
     change(&test.store, "thief", None, &[("token", "mine", true)], &[]).await.unwrap();
     let mut tx = test.store.database.write().await.unwrap();
@@ -158,9 +155,7 @@ async fn a_sealed_row_opens_in_its_own_place_and_with_its_own_secret_alone() {
     assert_eq!(text(&test.store, "hello", "token").await, is(SECRET));
 }
 
-#[tokio::test]
-async fn an_app_has_so_many_values_and_so_many_bytes() {
-    let test = TestStore::open().await;
+async fn an_app_has_so_many_values_and_so_many_bytes(test: TestStore) {
     let names: Vec<String> = (0..=CONFIG_VALUES_MAX).map(|number| format!("key-{number}")).collect();
     let all: Vec<(&str, &str, bool)> = names.iter().map(|name| (&**name, "x", false)).collect();
     change(&test.store, "hello", None, &all[1..], &[]).await.unwrap();
@@ -175,9 +170,7 @@ async fn an_app_has_so_many_values_and_so_many_bytes() {
     assert_eq!(test.store.app_config(&name("large")).await.unwrap().generation, Generation(1));
 }
 
-#[tokio::test]
-async fn of_two_changes_at_once_that_expect_the_same_one_wins() {
-    let test = TestStore::open().await;
+async fn of_two_changes_at_once_that_expect_the_same_one_wins(test: TestStore) {
     for round in 0..20 {
         let racers = (0..4).map(|racer: u32| {
             let store = test.store.clone();
@@ -198,9 +191,7 @@ async fn of_two_changes_at_once_that_expect_the_same_one_wins() {
     }
 }
 
-#[tokio::test]
-async fn a_node_has_one_receipt_an_app() {
-    let test = TestStore::open().await;
+async fn a_node_has_one_receipt_an_app(test: TestStore) {
     let receipt = |app: &str, node: &str, generation| AppConfigReceipt {
         app: name(app),
         node: node.parse().unwrap(),

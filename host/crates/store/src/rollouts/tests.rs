@@ -2,11 +2,18 @@ use typecase_model::{NodeHealth, ReceiptState, ReleaseState};
 
 use super::*;
 use crate::Candidacy;
-use crate::testing::{TestStore, candidate, name, publish, receipt};
+use crate::testing::{TestStore, candidate, name, publish, receipt, on_both_databases};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_several_nodes_exactly_one_activates() {
-    let test = TestStore::open().await;
+on_both_databases!(
+    of_several_nodes_exactly_one_activates,
+    roll_back_forth_and_give_up,
+    a_release_without_activation_waits_and_is_activated_later,
+    receipts_of_another_attempt_do_not_count,
+    an_unreadable_release_does_not_hide_the_other_apps,
+    a_node_that_signs_off_is_lost_at_once,
+);
+
+async fn of_several_nodes_exactly_one_activates(test: TestStore) {
     test.release("hello", b"one").await;
     let (release, generation) = candidate(test.publish("hello", b"two").await.unwrap());
     let attempts: Vec<_> = (0..8)
@@ -28,9 +35,7 @@ async fn of_several_nodes_exactly_one_activates() {
     assert_eq!(states, [ReleaseState::Active, ReleaseState::Retired]);
 }
 
-#[tokio::test]
-async fn roll_back_forth_and_give_up() {
-    let test = TestStore::open().await;
+async fn roll_back_forth_and_give_up(test: TestStore) {
     let app = name("hello");
     test.release("hello", b"one").await;
     test.release("hello", b"two").await;
@@ -55,9 +60,7 @@ async fn roll_back_forth_and_give_up() {
     assert_eq!(test.store.withdraw(&app).await.unwrap(), gone);
 }
 
-#[tokio::test]
-async fn a_release_without_activation_waits_and_is_activated_later() {
-    let test = TestStore::open().await;
+async fn a_release_without_activation_waits_and_is_activated_later(test: TestStore) {
     let (release, generation) = candidate(publish(&test.store, "hello", b"one", false).await.unwrap());
     let (app, number) = (release.app, release.number);
     assert!(test.store.finish_prepared(&app, number, generation).await.unwrap());
@@ -68,9 +71,7 @@ async fn a_release_without_activation_waits_and_is_activated_later() {
     assert!(test.store.activate(&app, number, generation).await.unwrap());
 }
 
-#[tokio::test]
-async fn receipts_of_another_attempt_do_not_count() {
-    let test = TestStore::open().await;
+async fn receipts_of_another_attempt_do_not_count(test: TestStore) {
     let (release, generation) = candidate(test.publish("hello", b"one").await.unwrap());
     let app = release.app.clone();
     test.store.register_node(&"a".parse().unwrap(), "a", "", "", "1").await.unwrap();
@@ -88,9 +89,7 @@ async fn receipts_of_another_attempt_do_not_count() {
     assert!(test.store.rollout(&app).await.unwrap().unwrap().receipts.is_empty());
 }
 
-#[tokio::test]
-async fn an_unreadable_release_does_not_hide_the_other_apps() {
-    let test = TestStore::open().await;
+async fn an_unreadable_release_does_not_hide_the_other_apps(test: TestStore) {
     test.release("broken", b"one").await;
     test.release("fine", b"one").await;
     let mut tx = test.store.database.write().await.unwrap();
@@ -103,9 +102,7 @@ async fn an_unreadable_release_does_not_hide_the_other_apps() {
     assert_eq!(test.store.generations().await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn a_node_that_signs_off_is_lost_at_once() {
-    let test = TestStore::open().await;
+async fn a_node_that_signs_off_is_lost_at_once(test: TestStore) {
     let id = "a".parse().unwrap();
     assert!(test.store.heartbeat(&id, "").await.unwrap().is_none());
     test.store.register_node(&id, "a", "127.0.0.1:1", "127.0.0.1:2", "1").await.unwrap();

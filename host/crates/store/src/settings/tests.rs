@@ -1,7 +1,15 @@
 use serde_json::json;
 
 use super::*;
-use crate::testing::TestStore;
+use crate::testing::{TestStore, on_both_databases};
+
+on_both_databases!(
+    each_change_is_kept_under_its_generation,
+    a_change_of_something_else_is_refused_with_both_generations,
+    of_two_changes_at_once_one_wins,
+    the_history_is_bounded_and_an_old_expectation_stays_refused,
+    a_node_has_one_receipt,
+);
 
 fn settings(delay_ms: u64) -> Settings {
     Settings::parse(&json!({ "drain.delay_ms": delay_ms }).to_string()).unwrap()
@@ -25,9 +33,7 @@ fn receipt(node: &str, generation: u64) -> SettingsReceipt {
     }
 }
 
-#[tokio::test]
-async fn each_change_is_kept_under_its_generation() {
-    let test = TestStore::open().await;
+async fn each_change_is_kept_under_its_generation(test: TestStore) {
     assert_eq!(test.store.settings().await.unwrap(), never_set());
     assert_eq!(test.store.settings_generation().await.unwrap(), Generation(0));
     let first = change(&test.store, 0, 1).await.unwrap();
@@ -45,9 +51,7 @@ async fn each_change_is_kept_under_its_generation() {
     assert_eq!(test.store.settings_history(1).await.unwrap(), [second]);
 }
 
-#[tokio::test]
-async fn a_change_of_something_else_is_refused_with_both_generations() {
-    let test = TestStore::open().await;
+async fn a_change_of_something_else_is_refused_with_both_generations(test: TestStore) {
     change(&test.store, 0, 1).await.unwrap();
     change(&test.store, 1, 2).await.unwrap();
     for stale in [0, 1, 3, u64::MAX] {
@@ -58,9 +62,7 @@ async fn a_change_of_something_else_is_refused_with_both_generations() {
     assert_eq!(test.store.settings().await.unwrap().settings, settings(2));
 }
 
-#[tokio::test]
-async fn of_two_changes_at_once_one_wins() {
-    let test = TestStore::open().await;
+async fn of_two_changes_at_once_one_wins(test: TestStore) {
     for round in 0..20 {
         let racers = (0..5).map(|racer| {
             let store = test.store.clone();
@@ -80,9 +82,7 @@ async fn of_two_changes_at_once_one_wins() {
     }
 }
 
-#[tokio::test]
-async fn the_history_is_bounded_and_an_old_expectation_stays_refused() {
-    let test = TestStore::open().await;
+async fn the_history_is_bounded_and_an_old_expectation_stays_refused(test: TestStore) {
     test.store.put_settings_receipt(&receipt("gone", 1)).await.unwrap();
     let count = u64::from(SETTINGS_KEPT) + 5;
     for generation in 0..count {
@@ -102,9 +102,7 @@ async fn the_history_is_bounded_and_an_old_expectation_stays_refused() {
     assert_eq!(nodes, ["here"]);
 }
 
-#[tokio::test]
-async fn a_node_has_one_receipt() {
-    let test = TestStore::open().await;
+async fn a_node_has_one_receipt(test: TestStore) {
     test.store.put_settings_receipt(&receipt("a", 1)).await.unwrap();
     let failed = SettingsReceipt {
         state: SettingsState::Failed,

@@ -1,0 +1,103 @@
+//! What was asked of a cluster's services, as they count it themselves.
+
+use std::time::{Duration, Instant};
+
+use crate::cluster::Services;
+
+/// Counters that only grow, at one moment.
+#[derive(Debug, Clone, Copy)]
+struct Counters {
+    statements: u64,
+    database_bytes: u64,
+    redis_commands: u64,
+    at: Instant,
+}
+
+/// What was asked within a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    pub statements: f64,
+    /// What the database answered, in KiB.
+    pub database_kib: f64,
+    pub redis_commands: f64,
+    pub within: Duration,
+}
+
+/// Counts from now on.
+#[derive(Debug)]
+pub struct Counting<'a> {
+    services: &'a Services,
+    since: Counters,
+}
+
+impl<'a> Counting<'a> {
+    pub async fn start(services: &'a Services) -> Self {
+        Self { services, since: Counters::read(services).await }
+    }
+
+    /// What was asked since the start.
+    pub async fn end(self) -> Asked {
+        let now = Counters::read(self.services).await;
+        let grown = |of: fn(&Counters) -> u64| of(&now).saturating_sub(of(&self.since)) as f64;
+        Asked {
+            statements: grown(|counters| counters.statements),
+            database_kib: grown(|counters| counters.database_bytes) / 1_024.0,
+            redis_commands: grown(|counters| counters.redis_commands),
+            within: now.at - self.since.at,
+        }
+    }
+}
+
+impl Asked {
+    /// What is asked within a time in which nobody but us does anything.
+    pub async fn within(services: &Services, time: Duration) -> Self {
+        let counting = Counting::start(services).await;
+        tokio::time::sleep(time).await;
+        counting.end().await
+    }
+
+    pub fn a_second(&self, of: fn(&Self) -> f64) -> f64 {
+        of(self) / self.within.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// The same without what would have been asked anyway.
+    pub fn beyond(self, idle: &Self) -> Self {
+        let share = self.within.as_secs_f64() / idle.within.as_secs_f64().max(f64::EPSILON);
+        let beyond = |of: fn(&Self) -> f64| (of(&self) - of(idle) * share).max(0.0);
+        Self {
+            statements: beyond(|asked| asked.statements),
+            database_kib: beyond(|asked| asked.database_kib),
+            redis_commands: beyond(|asked| asked.redis_commands),
+            within: self.within,
+        }
+    }
+}
+
+impl Counters {
+    async fn read(services: &Services) -> Self {
+        // In the order of what matters most, which is nearest to the time that is noted.
+        let redis_commands = services.redis.commands().await;
+        let database_bytes = services.mariadb.status("Bytes_sent").await;
+        let statements = services.mariadb.statements().await;
+        Self { statements, database_bytes, redis_commands, at: Instant::now() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_anyway_is_left_out() {
+        let asked = |statements, seconds| Asked {
+            statements,
+            database_kib: 0.0,
+            redis_commands: 0.0,
+            within: Duration::from_secs(seconds),
+        };
+        let busy = asked(110.0, 20).beyond(&asked(5.0, 10));
+        assert_eq!((busy.statements, busy.within.as_secs()), (100.0, 20));
+        assert_eq!(asked(1.0, 10).beyond(&asked(5.0, 10)).statements, 0.0);
+        assert_eq!(asked(50.0, 20).a_second(|asked| asked.statements), 2.5);
+    }
+}
