@@ -115,7 +115,15 @@ async fn a_secret_is_seen_by_the_app_alone() {
     let assignment = format!("password={}", file.path().display());
     let set = node.cli(["config", "set", "config", "--from-file", &assignment]).await.expect(0).stdout;
     let mut from_stdin = command::typecase();
-    from_stdin.args(["config", "set", "config", "--from-file", "password=-", "--token", &node.api().token.unwrap()]);
+    from_stdin.args([
+        "config",
+        "set",
+        "config",
+        "--from-file",
+        "password=-",
+        "--token",
+        &node.api().token.unwrap(),
+    ]);
     from_stdin.arg("--server").arg(format!("http://{}", node.admin_address()));
     from_stdin.stdin(std::fs::File::open(file.path()).unwrap());
     let same = command::run_command(from_stdin).await.expect(0).stdout;

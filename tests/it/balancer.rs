@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use typecase_harness::client::{self, Answer, Connection, get};
 use typecase_harness::services::{Haproxy, Nginx, Port};
-use typecase_harness::{Cluster, DEADLINE, TestNode, eventually, guests};
+use typecase_harness::{Cluster, DEADLINE, TestNode, guests};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Program {

@@ -4,10 +4,17 @@
 //! may happen to a cluster.
 
 mod announcements;
+mod clocks;
+mod database;
+mod drain;
 mod front;
+mod joining;
 mod publishes;
+mod quiet;
+mod races;
 mod redis;
 mod stops;
+mod storage;
 
 use serde_json::Value;
 use typecase_harness::load::{Load, RunningLoad};
@@ -79,7 +86,8 @@ async fn receipt_states(cluster: &Cluster, answer: &Value) -> Vec<(String, Strin
 /// A refusal because something is away: told at once what it is, and when to come back.
 #[track_caller]
 fn expect_unavailable(answer: Answer) -> Value {
-    let seconds: u64 = answer.header("retry-after").parse().unwrap_or_else(|_| panic!("no Retry-After: {answer:?}"));
+    let seconds: u64 =
+        answer.header("retry-after").parse().unwrap_or_else(|_| panic!("no Retry-After: {answer:?}"));
     assert!((1..=60).contains(&seconds), "{answer:?}");
     answer.expect_problem(503, "dependency-unavailable")
 }

@@ -15,11 +15,11 @@ use crate::bystander::Bystander;
 const DISK_BYTES: &str = "size=24m";
 
 /// A small disk of its own, unmounted in the end.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// None when this user may not mount.
-    fn mount(folder: &Path) -> Option<Self> {
+    pub fn mount(folder: &Path) -> Option<Self> {
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", DISK_BYTES, "tmpfs"])
             .arg(folder)
@@ -29,7 +29,7 @@ impl SmallDisk {
     }
 
     /// Writes a file until nothing fits any more.
-    fn fill(&self) -> PathBuf {
+    pub fn fill(&self) -> PathBuf {
         let path = self.0.join("filler");
         let mut file = File::create(&path).unwrap();
         for piece in [64 << 10, 1 << 10, 1] {

@@ -53,6 +53,8 @@ struct RolloutShown {
     generation: Generation,
     /// True: it was active already, and nothing was done.
     unchanged: bool,
+    /// Live nodes that do not serve the active release yet, by name.
+    behind: Vec<String>,
     receipts: Vec<Receipt>,
     duration_ms: u64,
 }
@@ -152,6 +154,7 @@ async fn answer(
         digest: release.digest,
         generation,
         unchanged,
+        behind: Vec::new(),
         receipts,
         duration_ms: started.elapsed().as_millis() as u64,
     };
@@ -170,7 +173,11 @@ async fn answer(
     // The end of a rollout raises the generation once more.
     let ended = Generation(generation.0 + 1);
     match control.wait(&release.app, release.number, timeout).await? {
-        Outcome::Active(release, receipts) | Outcome::Prepared(release, receipts) => {
+        Outcome::Active(release, receipts, behind) => {
+            let shown = RolloutShown { behind, ..shown(release, receipts, ended, false) };
+            Ok(axum::Json(shown).into_response())
+        }
+        Outcome::Prepared(release, receipts) => {
             Ok(axum::Json(shown(release, receipts, ended, false)).into_response())
         }
         Outcome::StillPreparing(release, receipts) => {

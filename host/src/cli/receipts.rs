@@ -10,6 +10,8 @@ struct Receipt {
     #[serde(default)]
     node: String,
     #[serde(default)]
+    name: String,
+    #[serde(default)]
     state: String,
     detail: Option<String>,
     #[serde(default)]
@@ -20,7 +22,8 @@ struct Receipt {
 pub fn text(receipts: &[Value]) -> String {
     let mut text = String::new();
     for receipt in receipts.iter().filter_map(|receipt| Receipt::deserialize(receipt).ok()) {
-        text.push_str(&format!("\n  {}: {}", receipt.node, receipt.state));
+        let node = if receipt.name.is_empty() { &receipt.node } else { &receipt.name };
+        text.push_str(&format!("\n  {node}: {}", receipt.state));
         if let Some(detail) = receipt.detail {
             text.push_str(&format!(", {}", detail.trim_end().replace('\n', "\n    ")));
         }

@@ -15,6 +15,8 @@ struct Rollout {
     #[serde(default)]
     unchanged: bool,
     #[serde(default)]
+    behind: Vec<String>,
+    #[serde(default)]
     receipts: Vec<Value>,
     #[serde(default)]
     duration_ms: u64,
@@ -23,12 +25,17 @@ struct Rollout {
 /// Turns the server's document into an answer; a release that is not what was asked for is a failure.
 pub fn answer(document: Value) -> Result<Answer, Failure> {
     let rollout: Rollout = parse(&document)?;
-    let Rollout { app, release, state, unchanged, receipts, duration_ms } = rollout;
+    let Rollout { app, release, state, unchanged, behind, receipts, duration_ms } = rollout;
     let nodes = text::count(receipts.len().max(1), "node");
     let took = text::duration(duration_ms);
+    let behind_count = behind.len();
     let line = match state.as_str() {
         "active" if unchanged => format!("{app} release {release} is active already: nothing changed"),
-        "active" => format!("{app} release {release} is active on {} ({took})", serving(&receipts)),
+        "active" if !behind.is_empty() => {
+            let behind = behind.join(", ");
+            format!("{app} release {release} is active ({took}), but not yet on {behind}")
+        }
+        "active" => format!("{app} release {release} is active on {nodes} ({took})"),
         "prepared" => format!(
             "{app} release {release} is prepared on {nodes} ({took}); make it serve with `typecase rollback {app} --to {release}`"
         ),
@@ -43,17 +50,8 @@ pub fn answer(document: Value) -> Result<Answer, Failure> {
     };
     // One node's receipt says nothing that the line does not; several may differ in time.
     let details = if receipts.len() > 1 { receipts::text(&receipts) } else { String::new() };
-    Ok(Answer::done(document, line + &details))
-}
-
-/// Where the operator lets a release become active without them, some nodes may be behind.
-fn serving(receipts: &[Value]) -> String {
-    let all = receipts.len().max(1);
-    let behind = receipts.iter().filter(|receipt| receipt["state"] == "failed").count();
-    match behind {
-        0 => text::count(all, "node"),
-        _ => format!("{} of {}", all - behind, text::count(all, "node")),
-    }
+    let exit = if behind_count == 0 { Exit::Done } else { Exit::NotConverged };
+    Ok(Answer { document, text: line + &details, exit })
 }
 
 /// Answers are read leniently: a newer server may say more than this command knows.
@@ -88,8 +86,11 @@ mod tests {
             line(document.clone()),
             "hello release 3 is active on 2 nodes (112 ms)\n  a: active (90 ms)\n  b: active (90 ms)"
         );
-        document["receipts"][1]["state"] = json!("failed");
-        assert!(line(document.clone()).starts_with("hello release 3 is active on 1 of 2 nodes (112 ms)"));
+        document["behind"] = json!(["b"]);
+        let behind = answer(document.clone()).unwrap();
+        assert!(behind.text.starts_with("hello release 3 is active (112 ms), but not yet on b\n"));
+        assert_eq!(behind.exit, Exit::NotConverged);
+        document["behind"] = json!([]);
         document["unchanged"] = json!(true);
         assert!(line(document.clone()).contains("nothing changed"));
         document["state"] = json!("preparing");

@@ -18,8 +18,8 @@ const SERVING_TIMEOUT: Duration = Duration::from_secs(5);
 /// What came of a rollout.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It serves on every live node, or did so before another release took over.
-    Active(Release, Vec<Receipt>),
+    /// It serves, or did so before another release took over; on all live nodes but these, by name.
+    Active(Release, Vec<Receipt>, Vec<String>),
     /// It is ready everywhere, and waits to be activated.
     Prepared(Release, Vec<Receipt>),
     Failed(Release, Vec<Receipt>),
@@ -122,23 +122,33 @@ impl Control {
             ReleaseState::Failed => Some(Outcome::Failed(release, receipts)),
             // It served before: the failed attempt left it as it was, with a note.
             ReleaseState::Retired if release.failure.is_some() => Some(Outcome::Failed(release, receipts)),
-            ReleaseState::Retired => Some(Outcome::Active(release, receipts)),
+            ReleaseState::Retired => Some(Outcome::Active(release, receipts, Vec::new())),
             ReleaseState::Active => {
                 let until = *serving_deadline.get_or_insert(now + SERVING_TIMEOUT);
-                let done = now >= until.min(deadline) || self.serves_everywhere(&receipts).await?;
-                done.then_some(Outcome::Active(release, receipts))
+                let behind = self.nodes_behind(&receipts).await?;
+                // Nobody waits for a node that failed, where the others went on without it.
+                let waits = behind.iter().any(|(_, may_follow)| *may_follow);
+                let done = !waits || now >= until.min(deadline);
+                let behind = behind.into_iter().map(|(name, _)| name).collect();
+                done.then_some(Outcome::Active(release, receipts, behind))
             }
             ReleaseState::Preparing if now >= deadline => Some(Outcome::StillPreparing(release, receipts)),
             ReleaseState::Preparing => None,
         })
     }
 
-    async fn serves_everywhere(&self, receipts: &[Receipt]) -> Result<bool, ControlError> {
+    /// Live nodes that do not serve the release yet, by name, and whether they are about to.
+    async fn nodes_behind(&self, receipts: &[Receipt]) -> Result<Vec<(String, bool)>, ControlError> {
         let live = self.inner.store.live_nodes().await?;
-        // Nobody waits for a node that failed, where the others went on without it.
-        Ok(live.iter().all(|node| {
-            receipt_of(receipts, node).is_some_and(|receipt| receipt.state != ReceiptState::Prepared)
-        }))
+        let state = |node: &Node| receipt_of(receipts, node).map(|receipt| receipt.state);
+        Ok(live
+            .into_iter()
+            .filter(|node| state(node) != Some(ReceiptState::Active))
+            .map(|node| {
+                let may_follow = state(&node) != Some(ReceiptState::Failed);
+                (node.name, may_follow)
+            })
+            .collect())
     }
 }
 
@@ -266,6 +276,7 @@ mod tests {
             receipts: receipts
                 .iter()
                 .map(|(node, state)| Receipt {
+                    name: node.to_string(),
                     app: app.clone(),
                     release: number,
                     node: node.parse().unwrap(),

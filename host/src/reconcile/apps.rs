@@ -379,6 +379,7 @@ impl Inner {
         began: Instant,
     ) -> Receipt {
         Receipt {
+            name: String::new(),
             app: app.clone(),
             release,
             node: self.node.clone(),

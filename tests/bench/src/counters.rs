@@ -10,6 +10,7 @@ struct Counters {
     statements: u64,
     database_bytes: u64,
     redis_commands: u64,
+    announcements: u64,
     at: Instant,
 }
 
@@ -20,6 +21,8 @@ pub struct Asked {
     /// What the database answered, in KiB.
     pub database_kib: f64,
     pub redis_commands: f64,
+    /// Those of the commands that say something to all nodes.
+    pub announcements: f64,
     pub within: Duration,
 }
 
@@ -43,6 +46,7 @@ impl<'a> Counting<'a> {
             statements: grown(|counters| counters.statements),
             database_kib: grown(|counters| counters.database_bytes) / 1_024.0,
             redis_commands: grown(|counters| counters.redis_commands),
+            announcements: grown(|counters| counters.announcements),
             within: now.at - self.since.at,
         }
     }
@@ -68,6 +72,7 @@ impl Asked {
             statements: beyond(|asked| asked.statements),
             database_kib: beyond(|asked| asked.database_kib),
             redis_commands: beyond(|asked| asked.redis_commands),
+            announcements: beyond(|asked| asked.announcements),
             within: self.within,
         }
     }
@@ -75,12 +80,21 @@ impl Asked {
 
 impl Counters {
     async fn read(services: &Services) -> Self {
-        // In the order of what matters most, which is nearest to the time that is noted.
+        // What matters most comes last, nearest to the time that is noted.
+        let announcements = services.redis.command(&["INFO", "commandstats"]).await;
+        let announcements = calls(&announcements, "publish");
         let redis_commands = services.redis.commands().await;
         let database_bytes = services.mariadb.status("Bytes_sent").await;
         let statements = services.mariadb.statements().await;
-        Self { statements, database_bytes, redis_commands, at: Instant::now() }
+        Self { statements, database_bytes, redis_commands, announcements, at: Instant::now() }
     }
+}
+
+/// How often a command was called, from Redis' `INFO commandstats`; a command that never was is not in there.
+fn calls(statistics: &str, command: &str) -> u64 {
+    let prefix = format!("cmdstat_{command}:calls=");
+    let line = statistics.lines().find_map(|line| line.strip_prefix(&prefix));
+    line.and_then(|rest| rest.split(',').next()).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -93,11 +107,19 @@ mod tests {
             statements,
             database_kib: 0.0,
             redis_commands: 0.0,
+            announcements: 0.0,
             within: Duration::from_secs(seconds),
         };
         let busy = asked(110.0, 20).beyond(&asked(5.0, 10));
         assert_eq!((busy.statements, busy.within.as_secs()), (100.0, 20));
         assert_eq!(asked(1.0, 10).beyond(&asked(5.0, 10)).statements, 0.0);
         assert_eq!(asked(50.0, 20).a_second(|asked| asked.statements), 2.5);
+    }
+
+    #[test]
+    fn the_calls_of_one_command_are_found() {
+        let statistics = "# Commandstats\r\ncmdstat_publish:calls=12,usec=3,usec_per_call=0.25\r\ncmdstat_ping:calls=5,usec=1";
+        assert_eq!((calls(statistics, "publish"), calls(statistics, "ping")), (12, 5));
+        assert_eq!(calls(statistics, "get"), 0);
     }
 }

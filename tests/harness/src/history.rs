@@ -168,7 +168,8 @@ impl History {
     /// many answers remain unknown: those whose node was killed before it wrote its log.
     pub async fn find_nodes(&mut self, nodes: &[TestNode]) -> usize {
         let mut quiet_since = Instant::now();
-        let mut known = 0;
+        // Logs may go on growing: balancers look whether the nodes are well.
+        let mut left = usize::MAX;
         loop {
             let mut answered_by: HashMap<String, (usize, Option<u32>)> = HashMap::new();
             for (number, node) in nodes.iter().enumerate() {
@@ -186,8 +187,8 @@ impl History {
                     found.copied().map_or((None, None), |(n, r)| (Some(n), r));
                 unknown += usize::from(record.node.is_none());
             }
-            if answered_by.len() > known {
-                (known, quiet_since) = (answered_by.len(), Instant::now());
+            if unknown < left {
+                (left, quiet_since) = (unknown, Instant::now());
             }
             if unknown == 0 || quiet_since.elapsed() > LOGS_QUIET {
                 return unknown;

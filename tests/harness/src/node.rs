@@ -213,6 +213,13 @@ impl TestNode {
         self.wait_until_ready().await;
     }
 
+    /// The same for a node that the operator has drained: it serves, and is not ready.
+    pub async fn restart_drained(&mut self) {
+        self.kill9();
+        self.spawn();
+        self.wait_until_serving().await;
+    }
+
     pub(crate) fn spawn(&mut self) {
         self.starts += 1;
         let log = File::create(self.log_path()).expect("the log is made");
@@ -230,6 +237,14 @@ impl TestNode {
     }
 
     pub(crate) async fn wait_until_ready(&mut self) {
+        self.wait_until_serving().await;
+        eventually("an answer of 200 to /readyz", async || {
+            (self.admin_get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    async fn wait_until_serving(&mut self) {
         let (apps, admin) = eventually("a node that says it is ready", async || {
             assert!(self.is_running(), "the node ended:\n{}", self.log());
             self.announced_addresses()
@@ -238,10 +253,6 @@ impl TestNode {
         (self.apps, self.admin) = (apps, admin);
         let token = fs::read_to_string(self.data().join("cli-token")).expect("a node writes its cli-token");
         self.token = token.trim().to_owned();
-        eventually("an answer of 200 to /readyz", async || {
-            (self.admin_get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
     }
 
     /// What the line `ready` of the log says.

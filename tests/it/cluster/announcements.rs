@@ -28,8 +28,9 @@ async fn announcements_are_lost_doubled_late_and_overtaken() {
         for node in 0..3 {
             cluster.wire(node, Service::Redis).set(Link::Announcements(fault)).await;
         }
-        for node in &cluster.nodes {
+        for _ in 0..2 {
             release += 1;
+            let node = &cluster.nodes[release as usize % 3];
             node.publish_wasm("hello", guests::hello_saying(release)).await;
             cluster.all_answer("/hello/", &guests::greeting(release)).await;
         }

@@ -39,7 +39,9 @@ impl Front {
         let address = self.address();
         match self {
             Self::Nginx(nginx) => nginx.reload(&generate(Balancer::Nginx, cluster, address).await).await,
-            Self::Haproxy(haproxy) => haproxy.reload(&generate(Balancer::Haproxy, cluster, address).await).await,
+            Self::Haproxy(haproxy) => {
+                haproxy.reload(&generate(Balancer::Haproxy, cluster, address).await).await
+            }
         }
     }
 

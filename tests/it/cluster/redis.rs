@@ -43,7 +43,10 @@ async fn without_redis(outage: Outage) {
     let loads = load_on_all(&cluster);
     // A node that starts meanwhile misses Redis no more than the others.
     cluster.add_node().await;
-    assert_eq!(cluster.nodes[3].get("/hello/").await.expect(200).text().trim_end(), guests::greeting(FIRST + 1));
+    assert_eq!(
+        cluster.nodes[3].get("/hello/").await.expect(200).text().trim_end(),
+        guests::greeting(FIRST + 1)
+    );
 
     match outage {
         Outage::Stopped => cluster.redis.start_again().await,

@@ -72,7 +72,8 @@ async fn rolling_restart(balancer: Balancer) {
     let front = Front::start(balancer, &cluster).await;
     // The streams outlast the drain: each is finished by the node that began it.
     let streams = "/stream/events?count=60&interval_ms=50";
-    let load = Load::on(front.address(), "/hello/").keep_alive(3).fresh(2).posts(3).streams(2, streams).start();
+    let load =
+        Load::on(front.address(), "/hello/").keep_alive(3).fresh(2).posts(3).streams(2, streams).start();
     load.more(2).await;
     for number in 0..cluster.nodes.len() {
         let status = cluster.nodes[number].terminate().await;

@@ -84,6 +84,9 @@ pub struct Receipt {
     pub app: AppName,
     pub release: ReleaseNumber,
     pub node: NodeId,
+    /// What people call the node; empty when it has been forgotten. The store fills it in.
+    #[serde(default)]
+    pub name: String,
     pub state: ReceiptState,
     /// For `failed`: why, in a sentence for the publisher.
     pub detail: Option<String>,

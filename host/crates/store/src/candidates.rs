@@ -184,7 +184,7 @@ async fn active_release(connection: &mut Connection, app: &AppName) -> Result<Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{TestStore, candidate, name, publish, on_both_databases};
+    use crate::testing::{TestStore, candidate, name, on_both_databases, publish};
 
     on_both_databases!(
         numbers_count_up_and_the_active_digest_is_not_published_again,

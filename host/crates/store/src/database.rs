@@ -49,11 +49,7 @@ impl Database {
 
     /// Runs one call under the deadline every call has. Of two transactions that met in a cluster's database
     /// one is rolled back, which is made again here.
-    pub(crate) async fn within<T, F>(
-        &self,
-        what: &'static str,
-        call: impl Fn() -> F,
-    ) -> Result<T, StoreError>
+    pub(crate) async fn within<T, F>(&self, what: &'static str, call: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>>,
     {

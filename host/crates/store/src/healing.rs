@@ -62,9 +62,7 @@ mod tests {
     use super::*;
     use crate::testing::{TestStore, on_both_databases};
 
-    on_both_databases!(
-        a_damaged_bundle_is_put_back_from_a_good_copy,
-    );
+    on_both_databases!(a_damaged_bundle_is_put_back_from_a_good_copy,);
 
     async fn a_damaged_bundle_is_put_back_from_a_good_copy(test: TestStore) {
         let (file, bad) = (test.folder.path().join("up"), test.folder.path().join("bad"));

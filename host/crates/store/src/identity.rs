@@ -71,6 +71,8 @@ impl Store {
         self.within("create the first user", || async {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
+            // Two nodes may be set up at once; nobody else counts the users until this ends.
+            sql("SELECT singleton FROM clusters {for update}").fetch_all(&mut tx).await?;
             let users = sql("SELECT COUNT(*) AS count FROM users")
                 .fetch_one(&mut tx)
                 .await?
@@ -86,18 +88,13 @@ impl Store {
                 }
             }
             sql("DELETE FROM setup_links").execute(&mut tx).await?;
-            // Two nodes may be set up at once; the name is taken then.
-            let made = sql("{insert new} users (name, password_hash, role, created_unix_ms)
-                            VALUES (?, ?, ?, ?)")
-            .bind(&user.name)
-            .bind(&user.password_hash)
-            .bind(user.role.as_str())
-            .bind(now)
-            .execute(&mut tx)
-            .await?;
-            if made != 1 {
-                return Ok(false);
-            }
+            sql("INSERT INTO users (name, password_hash, role, created_unix_ms) VALUES (?, ?, ?, ?)")
+                .bind(&user.name)
+                .bind(&user.password_hash)
+                .bind(user.role.as_str())
+                .bind(now)
+                .execute(&mut tx)
+                .await?;
             tx.commit().await?;
             Ok(true)
         })

@@ -62,14 +62,16 @@ pub(crate) async fn receipts_of(
     app: &AppName,
     number: ReleaseNumber,
 ) -> Result<Vec<Receipt>, StoreError> {
-    sql("SELECT * FROM receipts WHERE app = ? AND release_number = ? ORDER BY node")
-        .bind(app.as_str())
-        .bind(number.0)
-        .fetch_all(connection)
-        .await?
-        .iter()
-        .map(receipt_of)
-        .collect()
+    sql("SELECT receipts.*, nodes.name AS node_name FROM receipts
+         LEFT JOIN nodes ON nodes.id = receipts.node
+         WHERE receipts.app = ? AND receipts.release_number = ? ORDER BY nodes.name, receipts.node")
+    .bind(app.as_str())
+    .bind(number.0)
+    .fetch_all(connection)
+    .await?
+    .iter()
+    .map(receipt_of)
+    .collect()
 }
 
 fn receipt_of(row: &Row) -> Result<Receipt, StoreError> {
@@ -83,6 +85,7 @@ fn receipt_of(row: &Row) -> Result<Receipt, StoreError> {
         node: node.parse().map_err(|error| StoreError::corrupt_row("a receipt's node", error))?,
         state: ReceiptState::parse(state)
             .ok_or_else(|| StoreError::corrupt_row("a receipt's state", state))?,
+        name: row.try_get::<Option<String>>("node_name")?.unwrap_or_default(),
         detail: row.try_get("detail")?,
         duration_ms: u64::try_from(duration).unwrap_or(0),
         at_unix_ms: row.try_get("at_unix_ms")?,

@@ -81,7 +81,7 @@ macro_rules! on_either {
                 run!($sql, Dialect::Sqlite, $method, &mut **connection).map($from_sqlite)
             }
             Connection::MySql(connection) => {
-                let result = run!($sql, Dialect::MySql, $method, connection.statement());
+                let result = run!($sql, Dialect::MySql, $method, connection.statement()?);
                 connection.settle(&result);
                 result.map($from_mysql)
             }

@@ -1,5 +1,7 @@
 //! A real store on either database, and short ways to fill it.
 
+use std::path::Path;
+
 use tempfile::TempDir;
 use typecase_harness::services::MariaDb;
 use typecase_model::{AppName, Digest, Generation, Manifest, Receipt, ReceiptState, Release, ReleaseNumber};
@@ -47,7 +49,7 @@ impl TestStore {
         server.create_database(DATABASE).await;
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("storage")).unwrap();
-        let store = join(&server.url(DATABASE), &folder).await.unwrap();
+        let store = join(&server.url(DATABASE), folder.path()).await.unwrap();
         store.check_storage().await.unwrap();
         Self { store, folder, server: Some(server) }
     }
@@ -64,7 +66,7 @@ impl TestStore {
 
     /// The store of another node of the cluster, with connections of its own.
     pub async fn another_node(&self) -> Store {
-        join(&self.server().url(DATABASE), &self.folder).await.unwrap()
+        join(&self.url(), self.folder.path()).await.unwrap()
     }
 
     pub fn server(&self) -> &MariaDb {
@@ -118,9 +120,9 @@ async fn open_single(folder: &TempDir) -> Store {
 }
 
 /// Joins the cluster in a database, with the folder's storage.
-pub(crate) async fn join(url: &str, folder: &TempDir) -> Result<Store, StoreError> {
+pub(crate) async fn join(url: &str, folder: &Path) -> Result<Store, StoreError> {
     let url: DatabaseUrl = url.parse().unwrap();
-    let storage = StorageLocation::Folder(folder.path().join("storage"));
+    let storage = StorageLocation::Folder(folder.join("storage"));
     Store::open_cluster(&url, &storage, &secret()).await
 }
 
@@ -157,6 +159,7 @@ pub(crate) fn name(app: &str) -> AppName {
 
 pub(crate) fn receipt(app: &str, release: u32, node: &str, state: ReceiptState) -> Receipt {
     Receipt {
+        name: String::new(),
         app: name(app),
         release: ReleaseNumber(release),
         node: node.parse().unwrap(),

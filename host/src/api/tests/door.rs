@@ -177,6 +177,7 @@ async fn pretend_a_node(
                     continue;
                 }
                 let receipt = Receipt {
+                    name: String::new(),
                     app: app.name.clone(),
                     release: release.number,
                     node: node.clone(),

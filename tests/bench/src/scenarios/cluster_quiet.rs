@@ -77,7 +77,7 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     report.value(
         &format!("SQL statements of an idle node with {apps} apps"),
         median(&statements),
-        "/s",
+        "calls/s",
         Bar::AtMost(IDLE_BAR),
         format!(
             "with one app {:.1}/s; {:.1} KiB/s of answers; {:.1} Redis commands/s; what the collection does every 10 minutes is not in it",

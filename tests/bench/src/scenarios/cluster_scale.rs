@@ -148,16 +148,16 @@ async fn scale(bench: &Bench, report: &mut Report, nodes: usize, apps: usize) ->
         ),
     );
     let publish = statements(&habits.publish);
-    let commands: Vec<f64> = habits.publish.iter().map(|asked| asked.redis_commands).collect();
+    let announcements: Vec<f64> = habits.publish.iter().map(|asked| asked.announcements).collect();
     report.note(
         &format!("{nodes} nodes: SQL for a publish"),
         publish,
         "statements",
         format!(
-            "{:.0} for each node, {:.0} a second until all receipts are there; {:.0} Redis commands",
+            "{:.0} for each node, {:.0} a second until all receipts are there; {:.0} announcements, each heard by all",
             publish / nodes as f64,
             publish / (told / 1_000.0).max(f64::EPSILON),
-            median(&commands)
+            median(&announcements)
         ),
     );
     report.note(

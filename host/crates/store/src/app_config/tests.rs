@@ -176,7 +176,7 @@ async fn of_two_changes_at_once_that_expect_the_same_one_wins(test: TestStore) {
             let store = test.store.clone();
             tokio::spawn(async move {
                 let value = format!("{round}-{racer}");
-                change(&store, "hello", Some(round), &[("a", &value, racer % 2 == 0)], &[]).await
+                change(&store, "hello", Some(round), &[("a", &value, racer.is_multiple_of(2))], &[]).await
             })
         });
         let mut won = 0;

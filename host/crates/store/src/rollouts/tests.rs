@@ -2,7 +2,7 @@ use typecase_model::{NodeHealth, ReceiptState, ReleaseState};
 
 use super::*;
 use crate::Candidacy;
-use crate::testing::{TestStore, candidate, name, publish, receipt, on_both_databases};
+use crate::testing::{TestStore, candidate, name, on_both_databases, publish, receipt};
 
 on_both_databases!(
     of_several_nodes_exactly_one_activates,

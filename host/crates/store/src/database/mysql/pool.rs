@@ -152,21 +152,20 @@ impl Shared {
 
 impl Lent {
     /// The connection, for one statement; [`Self::settle`] hears what came of it.
-    pub(crate) fn statement(&mut self) -> &mut MySqlConnection {
+    pub(crate) fn statement(&mut self) -> Result<&mut MySqlConnection, sqlx::Error> {
         self.at_rest = false;
-        // It is given back when this is dropped, not earlier.
-        self.connection.as_mut().expect("a lent connection")
+        // It is given back when this is dropped, not earlier, so there is one.
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
     /// After other errors than the server's own it is unknown what it still has to say.
     pub(crate) fn settle<T>(&mut self, result: &Result<T, sqlx::Error>) {
-        self.at_rest =
-            matches!(result, Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound));
+        self.at_rest = matches!(result, Ok(_) | Err(sqlx::Error::Database(_) | sqlx::Error::RowNotFound));
     }
 
     pub(super) async fn begin(mut self, how: &'static str) -> Result<Self, sqlx::Error> {
         self.in_transaction = true;
-        let begun = self.statement().execute(how).await;
+        let begun = self.statement()?.execute(how).await;
         self.settle(&begun);
         begun?;
         Ok(self)
@@ -175,7 +174,7 @@ impl Lent {
     /// Makes a transaction's changes last.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         if self.in_transaction {
-            let committed = self.statement().execute("COMMIT").await;
+            let committed = self.statement()?.execute("COMMIT").await;
             self.settle(&committed);
             committed?;
             self.in_transaction = false;

@@ -1,28 +1,61 @@
-//! What only a server can do to us.
+//! What only a server can do to us, on a real one.
 
-use std::time::Duration;
+mod joining;
+mod outages;
+mod races;
 
-use super::*;
-use crate::testing::{TestStore, publish, name};
+use typecase_harness::eventually;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_that_are_dropped_half_way_harm_no_other() {
-    let test = TestStore::on_mariadb().await;
-    for round in 0..300u64 {
-        let store = test.store.clone();
-        let call = tokio::spawn(async move {
-            let app = format!("app-{round}");
-            let _ = tokio::time::timeout(Duration::from_micros(round * 10), publish(&store, &app, b"1", true)).await;
-        });
-        call.await.unwrap();
+use crate::testing::TestStore;
+use crate::{Store, StoreError};
+
+/// Whether a call was refused because the server is known to be down.
+fn is_known_down(error: &StoreError) -> bool {
+    let StoreError::Unavailable { source, .. } = error else { return false };
+    matches!(source.downcast_ref(), Some(super::Trouble::KnownDown(_)))
+}
+
+/// Waits until calls are refused at once.
+async fn known_down(store: &Store) -> StoreError {
+    eventually("the outage is known", async || store.ping().await.err().filter(is_known_down)).await
+}
+
+/// Waits until the store may be written to.
+async fn works_again(store: &Store) {
+    let id = "again".parse().unwrap();
+    eventually("the store works again", async || store.register_node(&id, "again", "", "", "1").await.ok())
+        .await;
+}
+
+/// Nothing is half done, whatever happened to the calls.
+async fn assert_whole(test: &TestStore) {
+    // What must hold together, and the rows where it does not.
+    for (what, broken) in [
+        (
+            "each number that was given belongs to a release",
+            "SELECT * FROM apps
+             WHERE last_release <> (SELECT COUNT(*) FROM releases WHERE app = name)",
+        ),
+        (
+            "the candidate is being prepared, and nothing else is",
+            "SELECT * FROM apps JOIN releases ON app = name
+             WHERE (state = 'preparing') <> (COALESCE(candidate, 0) = release_number)",
+        ),
+        (
+            "the active release is active, and nothing else is",
+            "SELECT * FROM apps JOIN releases ON app = name
+             WHERE (state = 'active') <> (COALESCE(active, 0) = release_number)",
+        ),
+        (
+            "a config's generation counts its changes",
+            "SELECT name FROM apps WHERE config_generation = 0 AND name IN (SELECT app FROM app_config)",
+        ),
+    ] {
+        assert_eq!(test.raw(broken).await, "", "{what}");
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    eprintln!("{}", test.server().query("SELECT trx_state, trx_started, trx_rows_modified FROM information_schema.innodb_trx").await);
-    eprintln!("{}", test.server().query("SHOW PROCESSLIST").await);
-    let mut failed = 0;
-    for round in 0..100 {
-        match test.store.app(&name("x")).await { Err(StoreError::NotFound(_)) => {}, other => {failed += 1; eprintln!("{round}: {other:?}")} }
-        match publish(&test.store, &format!("new-{round}"), b"1", true).await { Ok(_) => {}, other => {failed += 1; eprintln!("{round}: {other:?}")} }
-    }
-    assert_eq!(failed, 0);
+    eventually("no transaction is left open", async || {
+        let open = test.raw("SELECT trx_id FROM information_schema.innodb_trx").await;
+        open.is_empty().then_some(())
+    })
+    .await;
 }
