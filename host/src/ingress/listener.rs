@@ -38,6 +38,8 @@ impl Shards {
     /// Begins to accept. Until then the port is ours and connections are refused: a balancer that learns from
     /// failures alone takes a refusal for what it is, and would take an answer of 503 for the app's.
     pub fn open(&mut self) -> io::Result<()> {
+        // Another node may have begun to listen here while this one was loading.
+        refuse_taken(self.address)?;
         for (socket, thread) in self.unopened.drain(..) {
             socket.listen(BACKLOG)?;
             // A thread that does not wait has met the end of the node.

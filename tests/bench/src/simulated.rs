@@ -27,13 +27,10 @@ use crate::cluster::Services;
 use node::SimulatedNode;
 pub use publisher::app_name;
 
-/// Nodes that are started at once, as by somebody who starts many machines.
+/// Nodes that are started at once, as by somebody who starts many machines in turn.
 const STARTS_AT_ONCE: usize = 8;
 /// Each node has some ten sockets; 1,024 files, which are usual, are too few for a hundred of them.
 const OPEN_FILES: u64 = 65_536;
-/// How long the nodes may take to look at every app after their start.
-const SETTLED_TIMEOUT: Duration = Duration::from_secs(300);
-const SETTLED_POLL: Duration = Duration::from_millis(50);
 /// How long all nodes may take to report that they serve a release.
 const TOLD_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -89,7 +86,7 @@ pub struct Rollout {
 }
 
 impl SimulatedCluster {
-    /// Publishes that many apps, then starts that many nodes, and waits until each has looked at all of them.
+    /// Publishes that many apps, then starts that many nodes, a few at once, each of which looks at all of them.
     pub async fn start(services: &Services, nodes: usize, apps: usize) -> Result<Self> {
         raise_open_files();
         let (sender, events) = mpsc::unbounded_channel();
@@ -125,20 +122,8 @@ impl SimulatedCluster {
         started.sort_unstable_by_key(SimulatedNode::number);
         let failures = Failures::default();
         let mut cluster = Self { nodes: started, events, failures, runtime: Some(runtime) };
-        cluster.settled().await?;
         cluster.take_notes();
         Ok(cluster)
-    }
-
-    async fn settled(&self) -> Result<()> {
-        let began = Instant::now();
-        while !self.nodes.iter().all(SimulatedNode::is_settled) {
-            if began.elapsed() > SETTLED_TIMEOUT {
-                bail!("not all nodes have looked at all apps within {} s", SETTLED_TIMEOUT.as_secs());
-            }
-            tokio::time::sleep(SETTLED_POLL).await;
-        }
-        Ok(())
     }
 
     /// Publishes a release of the app through one of the nodes, and waits until all have reported that they serve it.

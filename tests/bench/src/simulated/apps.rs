@@ -217,8 +217,8 @@ impl Inner {
     }
 
     fn receipt(&self, app: &AppName, release: ReleaseNumber, state: ReceiptState) -> Receipt {
-        let (app, node) = (app.clone(), self.node.clone());
-        Receipt { app, release, node, state, detail: None, duration_ms: 0, at_unix_ms: 0 }
+        let (app, node, name) = (app.clone(), self.node.clone(), String::new());
+        Receipt { app, release, node, name, state, detail: None, duration_ms: 0, at_unix_ms: 0 }
     }
 
     /// One look at the app's config beside a pass, and one more when something was announced meanwhile.
@@ -251,6 +251,5 @@ impl Inner {
 /// Whether every live node is. Nothing fails here and nobody is overdue, which is the rest of the product's rule.
 fn is_prepared(rollout: &Rollout) -> bool {
     let mut live = rollout.nodes.iter().filter(|node| node.health == NodeHealth::Live).peekable();
-    live.peek().is_some()
-        && live.all(|node| rollout.receipts.iter().any(|receipt| receipt.node == node.id))
+    live.peek().is_some() && live.all(|node| rollout.receipts.iter().any(|receipt| receipt.node == node.id))
 }

@@ -1,9 +1,9 @@
 //! One node: its row, its view of the settings and of the storage, and its apps. After `host/src/node.rs` and
 //! `host/src/reconcile/{nodes,settings,heal}.rs`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -22,13 +22,16 @@ const STORAGE_LOOK: Duration = Duration::from_secs(10);
 const SETTINGS_TIMER: Duration = Duration::from_secs(2);
 const HEAL_TIMER: Duration = Duration::from_secs(15);
 
+/// How long a node may take to look at every app after its start.
+const SETTLED_TIMEOUT: Duration = Duration::from_secs(120);
+const SETTLED_POLL: Duration = Duration::from_millis(20);
+
 /// Dropping it ends its tasks.
 #[derive(Debug)]
 pub struct SimulatedNode {
     number: usize,
     store: Store,
     announcements: Announcements,
-    apps: Apps,
     _tasks: JoinSet<()>,
 }
 
@@ -42,6 +45,7 @@ impl Plan {
 }
 
 impl SimulatedNode {
+    /// Starts it and waits until it has looked at every app.
     pub async fn start(plan: Plan, number: usize) -> Result<Self> {
         let id: NodeId = format!("node-{number}").parse()?;
         let store = plan.store().await?;
@@ -56,16 +60,18 @@ impl SimulatedNode {
         apps.load_all().await.context("reading what should run")?;
         tasks.spawn(apps.clone().run());
         tasks.spawn(look_for_damage(store.clone(), announcements.clone(), plan.events));
-        Ok(Self { number, store, announcements, apps, _tasks: tasks })
+        let began = Instant::now();
+        while !apps.are_settled() {
+            if began.elapsed() > SETTLED_TIMEOUT {
+                bail!("it has not looked at all apps within {} s", SETTLED_TIMEOUT.as_secs());
+            }
+            tokio::time::sleep(SETTLED_POLL).await;
+        }
+        Ok(Self { number, store, announcements, _tasks: tasks })
     }
 
     pub fn number(&self) -> usize {
         self.number
-    }
-
-    /// Whether no app is waiting to be looked at.
-    pub fn is_settled(&self) -> bool {
-        self.apps.are_settled()
     }
 
     /// Whoever publishes through this node.

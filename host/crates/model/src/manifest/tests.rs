@@ -46,7 +46,7 @@ fn a_full_manifest_survives_json() {
     assert_eq!(manifest.access.paths["/about"], AccessRule::Public);
     let json = serde_json::to_string(&manifest).unwrap();
     assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), manifest);
-    assert_eq!(manifest.unsupported().len(), 6, "{:?}", manifest.unsupported());
+    assert_eq!(manifest.unsupported().len(), 5, "{:?}", manifest.unsupported());
 }
 
 #[test]
