@@ -104,6 +104,11 @@ impl Connection {
         Ok(Self { sender })
     }
 
+    /// False when the server has closed it after an answer, as it may at any time: nothing was lost with it.
+    pub async fn is_open(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
     /// Sends a request and gives back the answer's head; the body comes as it comes.
     pub async fn begin(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NoAnswer> {
         let sent = async {

@@ -148,8 +148,14 @@ async fn follow(load: Load, shared: Arc<Shared>, kind: Kind) {
     while !shared.stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let request = shared.requests.fetch_add(1, Ordering::Relaxed);
-        let opened = match kept.take() {
-            Some(kept) => Ok(kept),
+        let mut reused = kept.take();
+        if let Some((_, connection)) = &mut reused
+            && !connection.is_open().await
+        {
+            reused = None;
+        }
+        let opened = match reused {
+            Some(reused) => Ok(reused),
             None => {
                 let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
                 Connection::open(load.address).await.map(|opened| (connection, opened))

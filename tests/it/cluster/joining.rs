@@ -38,7 +38,7 @@ async fn a_node_with_another_secret_or_another_clusters_storage_is_refused() {
 #[tokio::test]
 async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
     let node = TestNode::builder().config("cluster", "redis_file", "/nowhere/redis");
-    let refused = node.start_to_fail().await.expect(1);
+    let refused = node.start_to_fail().await.expect(2);
     for text in [
         "cluster.database",
         "mysql://USER:PASSWORD@HOST:3306/DATABASE",
@@ -60,7 +60,7 @@ async fn everything_that_is_wrong_with_the_configuration_is_told_at_once() {
     {
         node = node.config("cluster", key, value);
     }
-    let refused = node.start_to_fail().await.expect(1);
+    let refused = node.start_to_fail().await.expect(2);
     for text in ["SQLite belongs to one node", "redis://", "file:///share/typecase", "32 characters"] {
         assert!(refused.stderr.contains(text), "{text}: {refused:?}");
     }

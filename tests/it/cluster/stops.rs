@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use typecase_harness::load::{Kind, Load};
+use typecase_harness::load::{Kind, Load, Record};
 use typecase_harness::{Cluster, TestNode, eventually, guests};
 
 use super::front::{Balancer, Front};
@@ -41,9 +41,8 @@ async fn killed_under_load(balancer: Balancer) {
     load.more(50).await;
 
     let mut history = load.stop().await;
-    let may_fail = |record: &typecase_harness::load::Record| {
-        record.kind == Kind::Post && record.started <= after && record.ended >= before
-    };
+    let may_fail =
+        |record: &Record| record.kind == Kind::Post && record.started <= after && record.ended >= before;
     history.assert_failures_only(500, "POSTs that were on their way to the killed node", may_fail);
     let failed = history.failures().len();
     assert!(failed <= 2, "no more POSTs than there were clients: {failed}");

@@ -113,7 +113,7 @@ async fn a_node_whose_disk_is_full_aborts_a_rollout_until_there_is_room() {
     let refused = cluster.nodes[0].api().publish("hello", guests::hello_saying(FIRST + 1), "").await;
     let problem = refused.expect_problem(422, "release-failed");
     assert!(problem["detail"].as_str().unwrap().contains("node-2"), "{problem}");
-    assert_aborted_by(&cluster, "node-2", "space").await;
+    assert_aborted_by(&cluster, "node-2", "the disk of the node is full").await;
     fs::remove_file(filler).unwrap();
     cluster.nodes[2].publish_wasm("hello", guests::hello_saying(FIRST + 2)).await;
     cluster.all_answer("/hello/", &guests::greeting(FIRST + 2)).await;

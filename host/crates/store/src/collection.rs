@@ -133,7 +133,7 @@ impl Store {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             sql("UPDATE bundles SET state = 'deleting', collector = ?, touched_unix_ms = ?
-                 WHERE (state = 'stored' AND touched_unix_ms <= ?
+                 WHERE (state IN ('stored', 'damaged') AND touched_unix_ms <= ?
                         AND NOT EXISTS (SELECT 1 FROM releases WHERE releases.digest = bundles.digest))
                     OR (state = 'deleting' AND touched_unix_ms <= ?)")
             .bind(node.as_str())

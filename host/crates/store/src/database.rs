@@ -88,7 +88,14 @@ impl Database {
     fn call_timeout(&self) -> Duration {
         match self {
             Self::Sqlite(_) => sqlite::CALL_TIMEOUT,
-            Self::MySql(_) => mysql::CALL_TIMEOUT,
+            Self::MySql(server) => server.call_timeout(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn be_patient(&self) {
+        if let Self::MySql(server) = self {
+            server.be_patient();
         }
     }
 
@@ -153,3 +160,6 @@ impl Connection {
 pub(crate) async fn now_unix_ms(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(sql("SELECT {now} AS now").fetch_one(connection).await?.try_get("now")?)
 }
+
+#[cfg(test)]
+mod tests;

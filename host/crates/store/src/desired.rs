@@ -64,11 +64,12 @@ impl Store {
             };
             let mut releases = Vec::new();
             for number in [app.active, app.candidate].into_iter().flatten() {
-                releases.push(
-                    find_release(&mut tx, name, number)
-                        .await
-                        .and_then(|found| found.ok_or_else(|| StoreError::no_release(name, number))),
-                );
+                let found = find_release(&mut tx, name, number).await;
+                match found.and_then(|found| found.ok_or_else(|| StoreError::no_release(name, number))) {
+                    // A connection that broke says nothing about the release.
+                    Err(error) if error.may_be_retried() => return Err(error),
+                    found => releases.push(found),
+                }
             }
             Ok(Some(desired_of(app, releases)))
         })

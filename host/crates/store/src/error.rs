@@ -83,6 +83,14 @@ impl StoreError {
         }
     }
 
+    /// The same for the disk of this node, where copies of bundles are made.
+    pub(crate) fn own_disk(what: &'static str, source: std::io::Error) -> Self {
+        match is_full(&source) {
+            true => Self::Full { what, part: "node" },
+            false => Self::Unavailable { what, part: "node's disk", source: Box::new(source) },
+        }
+    }
+
     pub(crate) fn corrupt_row(what: impl Into<String>, detail: impl ToString) -> Self {
         Self::Corrupt { what: what.into(), detail: detail.to_string() }
     }

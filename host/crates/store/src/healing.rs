@@ -44,6 +44,18 @@ impl Store {
 
     /// Stores a node's copy in place of a damaged one; refuses a copy that is not the digest's.
     pub async fn heal_bundle(&self, digest: Digest, copy: &Path) -> Result<(), StoreError> {
+        let missed = self.within("look whether the bundle is missed", || async {
+            let mut connection = self.database.single().await?;
+            // Touched, so that nobody collects it meanwhile.
+            sql("UPDATE bundles SET touched_unix_ms = {now} WHERE digest = ? AND state = 'damaged'")
+                .bind(digest.to_string())
+                .execute(&mut connection)
+                .await
+                .map_err(StoreError::from)
+        });
+        if missed.await? == 0 {
+            return Ok(());
+        }
         self.bundles.put_file(digest, copy).await?;
         self.within("note that the bundle is whole", || async {
             let mut connection = self.database.single().await?;
@@ -59,8 +71,12 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use typecase_model::settings::Retention;
+
     use super::*;
     use crate::testing::{TestStore, on_both_databases};
+
+    const RETENTION: Retention = Retention { releases: 50, age_ms: None };
 
     on_both_databases!(a_damaged_bundle_is_put_back_from_a_good_copy,);
 
@@ -78,5 +94,13 @@ mod tests {
         test.store.heal_bundle(digest, &file).await.unwrap();
         assert!(test.store.damaged_bundles().await.unwrap().is_empty());
         test.store.bundles().fetch_to(digest, &test.folder.path().join("copy")).await.unwrap();
+        // Nobody waits for a copy of what no release needs any more.
+        test.store.report_damage(digest).await.unwrap();
+        let collected = test.store.collect(&"a".parse().unwrap(), &RETENTION, 0).await.unwrap();
+        assert_eq!((collected.bundles, test.store.damaged_bundles().await.unwrap()), (1, Vec::new()));
+        // A copy that comes too late is not stored under nobody's name.
+        test.store.heal_bundle(digest, &file).await.unwrap();
+        let gone = test.store.bundles().fetch_to(digest, &bad).await.unwrap_err();
+        assert!(matches!(gone, StoreError::NotFound(_)), "{gone}");
     }
 }

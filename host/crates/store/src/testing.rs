@@ -34,24 +34,34 @@ pub(crate) struct TestStore {
     pub store: Store,
     pub folder: TempDir,
     server: Option<MariaDb>,
+    /// Calls may take longer than in production.
+    patient: bool,
 }
 
 impl TestStore {
     /// A single node's.
     pub async fn on_sqlite() -> Self {
         let folder = TempDir::new().unwrap();
-        Self { store: open_single(&folder).await, folder, server: None }
+        Self { store: open_single(&folder).await, folder, server: None, patient: true }
     }
 
-    /// A cluster's first node's.
+    /// A cluster's first node's, with time for every call.
     pub async fn on_mariadb() -> Self {
+        let mut test = Self::on_mariadb_with_deadlines().await;
+        test.store.database.be_patient();
+        test.patient = true;
+        test
+    }
+
+    /// A cluster's first node's, with the deadlines of production.
+    pub async fn on_mariadb_with_deadlines() -> Self {
         let server = MariaDb::start().await;
         server.create_database(DATABASE).await;
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("storage")).unwrap();
         let store = join(&server.url(DATABASE), folder.path()).await.unwrap();
         store.check_storage().await.unwrap();
-        Self { store, folder, server: Some(server) }
+        Self { store, folder, server: Some(server), patient: false }
     }
 
     /// What a restart does: everything but the files is gone.
@@ -66,7 +76,16 @@ impl TestStore {
 
     /// The store of another node of the cluster, with connections of its own.
     pub async fn another_node(&self) -> Store {
-        join(&self.url(), self.folder.path()).await.unwrap()
+        let store = join(&self.url(), self.folder.path()).await.unwrap();
+        if self.patient {
+            store.database.be_patient();
+        }
+        store
+    }
+
+    /// Whether the database is one that several nodes may use.
+    pub fn is_shared(&self) -> bool {
+        self.server.is_some()
     }
 
     pub fn server(&self) -> &MariaDb {
@@ -89,7 +108,7 @@ impl TestStore {
 
     /// Whether the values of apps' configs are stored with this text in them.
     pub async fn holds(&self, text: &str) -> bool {
-        if self.server.is_some() {
+        if self.is_shared() {
             return self.raw("SELECT * FROM app_config").await.contains(text);
         }
         let files = std::fs::read_dir(self.folder.path()).unwrap().flatten();

@@ -81,7 +81,7 @@ pub(super) async fn fetch_to(
     if found.meta.size > BUNDLE_BYTES_MAX {
         return Err(corrupt(digest, format!("{} bytes are stored", found.meta.size)));
     }
-    let failed = |error: io::Error| StoreError::storage(WHAT, error);
+    let failed = |error: io::Error| StoreError::own_disk(WHAT, error);
     let partial = Partial::beside(destination);
     match found.payload {
         GetResultPayload::File(mut stored, _) => {
@@ -91,7 +91,7 @@ pub(super) async fn fetch_to(
                 let mut hasher = Sha256::new();
                 let mut buffer = vec![0; READ_BUFFER_BYTES];
                 loop {
-                    let count = stored.read(&mut buffer).map_err(failed)?;
+                    let count = stored.read(&mut buffer).map_err(|error| StoreError::storage(WHAT, error))?;
                     if count == 0 {
                         break;
                     }

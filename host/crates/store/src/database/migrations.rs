@@ -11,7 +11,9 @@ use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::mysql::MySqlConnection;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
+use tokio::time::timeout;
 
+use super::mysql::{is_deadlock, mysql_number};
 use crate::StoreError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -21,6 +23,12 @@ const MYSQL_TABLE_OPTIONS: &str = " ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 
 
 /// How long a node waits for another one that changes the tables.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that all changes may take, on tables of any size; above it the server hangs.
+const CHANGES_TIMEOUT: Duration = Duration::from_secs(900);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How often a change is tried again for which somebody did not make way, and how long others go first.
+const CHANGE_TRIES: u32 = 30;
+const CHANGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// MySQL's errors for a table, a column and an index that exist already.
 const EXISTS_ALREADY: [u16; 3] = [1050, 1060, 1061];
@@ -36,10 +44,22 @@ pub(super) async fn run_on_sqlite(connection: &mut SqliteConnection) -> Result<(
 
 /// Runs the changes under a lock of the server, so that nodes that start together do not meet.
 pub(super) async fn run_on_mysql(mut connection: MySqlConnection) -> Result<(), StoreError> {
+    const WHAT: &str = "prepare the tables";
+    let changed = timeout(CHANGES_TIMEOUT, change_mysql(&mut connection)).await;
+    // Ending the connection gives the lock back, whatever happened.
+    let _ = timeout(CLOSE_TIMEOUT, connection.close()).await;
+    match changed {
+        Ok(changed) => changed.map_err(|error| error.during(WHAT)),
+        Err(_) => Err(StoreError::deadline(WHAT, CHANGES_TIMEOUT)),
+    }
+}
+
+async fn change_mysql(connection: &mut MySqlConnection) -> Result<(), StoreError> {
+    // The name of a lock is shorter than that of a database may be.
     let locked: Option<i64> =
-        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('typecase.tables.', DATABASE()), ?)")
+        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('typecase.tables.', SHA1(DATABASE())), ?)")
             .bind(LOCK_TIMEOUT.as_secs() as i64)
-            .fetch_one(&mut connection)
+            .fetch_one(&mut *connection)
             .await?;
     if locked != Some(1) {
         return Err(StoreError::Schema(format!(
@@ -48,45 +68,41 @@ pub(super) async fn run_on_mysql(mut connection: MySqlConnection) -> Result<(), 
         )));
     }
     let migrator = migrator(MIGRATIONS.iter().map(for_mysql).collect());
-    let mut result = migrator.run(&mut connection).await;
-    // A node that died between a change and its record left the record unfinished.
-    if let Err(MigrateError::Dirty(version)) = result {
-        result = finish(&mut connection, &migrator, version).await;
-    }
-    // Ending the connection gives the lock back, whatever happened.
-    let _ = connection.close().await;
-    result.map_err(failed)
-}
-
-/// Makes an interrupted change again; if it had been made, only its record is missing.
-async fn finish(
-    connection: &mut MySqlConnection,
-    migrator: &Migrator,
-    version: i64,
-) -> Result<(), MigrateError> {
-    tracing::warn!(version, "finishing a change of the tables that was interrupted");
-    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = ? AND success = FALSE")
-        .bind(version)
-        .execute(&mut *connection)
-        .await?;
-    match migrator.run(&mut *connection).await {
-        Err(MigrateError::ExecuteMigration(error, version)) if exists_already(&error) => {
-            sqlx::query("UPDATE _sqlx_migrations SET success = TRUE WHERE version = ?")
-                .bind(version)
-                .execute(&mut *connection)
-                .await?;
-            migrator.run(&mut *connection).await
+    let (mut interrupted, mut tries_left) = (None, CHANGE_TRIES);
+    loop {
+        match migrator.run(&mut *connection).await {
+            // A node that died between a change and its record left the record unfinished.
+            Err(MigrateError::Dirty(version)) => {
+                tracing::warn!(version, "finishing a change of the tables that was interrupted");
+                sqlx::query("DELETE FROM _sqlx_migrations WHERE version = ? AND success = FALSE")
+                    .bind(version)
+                    .execute(&mut *connection)
+                    .await?;
+                interrupted = Some(version);
+            }
+            // Only the record was missing.
+            Err(MigrateError::ExecuteMigration(error, version))
+                if interrupted.take() == Some(version) && exists_already(&error) =>
+            {
+                sqlx::query("UPDATE _sqlx_migrations SET success = TRUE WHERE version = ?")
+                    .bind(version)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            // Somebody reads the table for long, a backup perhaps. To wait in line would hold up whoever comes
+            // after; so this comes back.
+            Err(MigrateError::ExecuteMigration(error, version)) if is_deadlock(&error) && tries_left > 0 => {
+                tracing::warn!(version, "waiting for others to let the tables be changed: {error}");
+                tries_left -= 1;
+                tokio::time::sleep(CHANGE_PAUSE).await;
+            }
+            result => return result.map_err(failed),
         }
-        result => result,
     }
 }
 
 fn exists_already(error: &sqlx::Error) -> bool {
-    let number = error
-        .as_database_error()
-        .and_then(|error| error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>())
-        .map(sqlx::mysql::MySqlDatabaseError::number);
-    number.is_some_and(|number| EXISTS_ALREADY.contains(&number))
+    mysql_number(error).is_some_and(|number| EXISTS_ALREADY.contains(&number))
 }
 
 fn migrator(migrations: Vec<Migration>) -> Migrator {

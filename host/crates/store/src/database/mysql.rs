@@ -8,7 +8,7 @@ mod pool;
 mod url;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::Executor as _;
@@ -24,7 +24,7 @@ pub(crate) use pool::Lent;
 pub use url::DatabaseUrl;
 
 /// The longest any call may take, so that whoever asks a node hears within two seconds that its database hangs.
-pub(super) const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
+const CALL_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The longest one attempt to connect may take. With the time after which a call is slow it is as long as a call:
 /// when the first call to a hung server fails, the next one is refused at once.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -53,6 +53,7 @@ struct Inner {
     condition: watch::Sender<Condition>,
     /// A call failed on a connection, and its neighbours may be as dead.
     distrusts_connections: AtomicBool,
+    call_timeout_ms: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -96,7 +97,18 @@ impl MySqlServer {
             pool: Pool::new(url),
             condition: watch::Sender::new(Condition::Up),
             distrusts_connections: AtomicBool::new(false),
+            call_timeout_ms: AtomicU64::new(CALL_TIMEOUT.as_millis() as u64),
         })))
+    }
+
+    pub(super) fn call_timeout(&self) -> Duration {
+        Duration::from_millis(self.0.call_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// For tests of something else than deadlines: a loaded machine is slow, not broken.
+    #[cfg(test)]
+    pub(super) fn be_patient(&self) {
+        self.0.call_timeout_ms.store(60_000, Ordering::Relaxed);
     }
 
     pub(super) async fn connection(&self) -> Result<Lent, StoreError> {

@@ -12,11 +12,14 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::super::SLOW_AFTER;
 use super::{CALL_TIMEOUT, CONNECT_TIMEOUT, DatabaseUrl, Trouble, is_full};
 use crate::StoreError;
 
 /// A node's share of the server's connections. The control plane's calls are short.
 pub(super) const CONNECTIONS_MAX: u32 = 8;
+/// How long a connection may take to show that it is alive; enough is left then to make another one.
+const PING_TIMEOUT: Duration = SLOW_AFTER;
 /// Connections are renewed, so that a server behind a moved name is found.
 const LIFETIME_MAX: Duration = Duration::from_secs(1_800);
 /// Those of a burst are given back to the server soon.
@@ -94,11 +97,15 @@ impl Pool {
             let (connection, made) = match rested {
                 None => (connect(&self.0.url).await?, Instant::now()),
                 Some(rested) if rested.made.elapsed() > LIFETIME_MAX => continue,
-                Some(mut rested) => match timeout(CONNECT_TIMEOUT, rested.connection.ping()).await {
+                Some(mut rested) => match timeout(PING_TIMEOUT, rested.connection.ping()).await {
                     Ok(Ok(())) => (rested.connection, rested.made),
                     // The server ended it: it was restarted, or does not keep idle ones for long.
                     Ok(Err(_)) => continue,
-                    Err(_) => return Err(Trouble::Silent.into()),
+                    // The way to the server is cut, for its neighbours too; a new one may be found.
+                    Err(_) => {
+                        self.renew();
+                        continue;
+                    }
                 },
             };
             let (pool, place) = (self.0.clone(), Some(place));

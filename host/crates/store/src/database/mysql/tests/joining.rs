@@ -7,6 +7,7 @@ use typecase_harness::services::MariaDb;
 
 use super::*;
 use crate::database::migrations::newest;
+use crate::sql::sql;
 use crate::testing::{join, secret};
 use crate::{ClusterSecret, DatabaseUrl, StorageLocation};
 
@@ -87,4 +88,22 @@ async fn a_change_of_the_tables_that_was_interrupted_is_finished() {
     again.register_node(&"a".parse().unwrap(), "a", "", "", "1").await.unwrap();
     assert!(again.heartbeat(&"a".parse().unwrap(), "").await.unwrap().is_some());
     assert_eq!(test.raw("SELECT version FROM _sqlx_migrations ORDER BY version").await, versions);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_of_the_tables_lets_a_long_read_end_and_others_pass() {
+    let test = TestStore::on_mariadb().await;
+    test.raw("ALTER TABLE nodes DROP COLUMN draining").await;
+    test.raw("DELETE FROM _sqlx_migrations WHERE description LIKE '%draining'").await;
+    let mut long_read = test.store.database.read().await.unwrap();
+    sql("SELECT id FROM nodes").fetch_all(&mut long_read).await.unwrap();
+    let url = test.url();
+    let (joined, ()) = tokio::join!(join(&url, test.folder.path()), async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            test.store.sign_off(&"a".parse().unwrap()).await.unwrap();
+        }
+        drop(long_read);
+    });
+    joined.unwrap().set_draining(&"a".parse().unwrap(), true).await.unwrap_err();
 }

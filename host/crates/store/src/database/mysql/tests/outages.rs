@@ -15,7 +15,7 @@ fn node() -> NodeId {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_stopped_and_comes_back_twice() {
-    let mut test = TestStore::on_mariadb().await;
+    let mut test = TestStore::on_mariadb_with_deadlines().await;
     for stop_in_order in [true, false] {
         test.release("hello", &[u8::from(stop_in_order)]).await;
         match stop_in_order {
@@ -37,7 +37,7 @@ async fn a_server_that_is_stopped_and_comes_back_twice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_frozen_server_fails_one_round_of_calls_and_is_known_to_be_down_then() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     for _ in 0..2 {
         test.server().pause();
         let calls: Vec<_> = (0..20)
@@ -62,7 +62,7 @@ async fn a_frozen_server_fails_one_round_of_calls_and_is_known_to_be_down_then()
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn connections_that_are_cut_leave_nothing_half_done() {
     const PUBLISHES: u8 = 30;
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     let publishers: Vec<_> = (0..4)
         .map(|publisher| {
             let store = test.store.clone();
@@ -107,7 +107,7 @@ async fn is_active(store: &Store, app: &str, number: u8) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_read_only_server_says_so_until_it_may_be_written_to() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     works_again(&test.store).await;
     test.server().execute("SET GLOBAL read_only = 1").await;
     let error = test.store.sign_off(&node()).await.unwrap_err();
@@ -120,7 +120,7 @@ async fn a_read_only_server_says_so_until_it_may_be_written_to() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn at_the_servers_limit_of_connections_the_ones_that_are_there_go_on() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     test.store.ping().await.unwrap();
     test.server().execute("SET GLOBAL max_connections = 10").await;
     let url: DatabaseUrl = test.url().parse().unwrap();
@@ -142,7 +142,7 @@ async fn at_the_servers_limit_of_connections_the_ones_that_are_there_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_call_that_waits_for_a_lock_too_long_blames_not_the_server() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     let other = test.another_node().await;
     let (release, generation) = candidate(test.publish("hello", b"one").await.unwrap());
     let mut held = other.database.write().await.unwrap();
@@ -166,42 +166,9 @@ async fn a_call_that_waits_for_a_lock_too_long_blames_not_the_server() {
     assert_whole(&test).await;
 }
 
-/// A client leaves, a deadline passes: at any moment, within a transaction or while it begins.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_that_are_dropped_half_way_harm_no_other() {
-    let test = TestStore::on_mariadb().await;
-    works_again(&test.store).await;
-    for round in 0..300 {
-        let app = format!("app-{}", round % 7);
-        let patience = Duration::from_micros(round * 20);
-        let call = async {
-            test.store.heartbeat(&node(), "").await?;
-            let (release, generation) =
-                candidate(publish(&test.store, &app, &round.to_le_bytes(), true).await?);
-            test.store.activate(&release.app, release.number, generation).await?;
-            test.store.withdraw(&release.app).await
-        };
-        let _ = tokio::time::timeout(patience, call).await;
-    }
-    for number in 0..50 {
-        let id: NodeId = format!("node-{number}").parse().unwrap();
-        test.store.register_node(&id, "a name", "", "", "1").await.unwrap();
-        test.store.set_draining(&id, true).await.unwrap();
-    }
-    // A change that a left-over transaction had swallowed would not be there for others.
-    assert_eq!(test.raw("SELECT COUNT(*) FROM nodes WHERE draining = 1").await.trim(), "50");
-    assert_whole(&test).await;
-    eventually("the dropped calls' connections are closed", async || {
-        let count = "SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'typecase'";
-        let count: u32 = test.raw(count).await.trim().parse().unwrap();
-        (count <= super::super::CONNECTIONS_MAX).then_some(())
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_stops_while_its_server_is_frozen() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     test.server().pause();
     let store = test.store.clone();
     let call = tokio::spawn(async move { store.list_apps().await });
@@ -213,7 +180,7 @@ async fn a_node_stops_while_its_server_is_frozen() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_servers_own_defaults_change_nothing() {
-    let test = TestStore::on_mariadb().await;
+    let test = TestStore::on_mariadb_with_deadlines().await;
     test.server()
         .execute(
             "SET GLOBAL sql_mode = ''; SET GLOBAL autocommit = 0; SET GLOBAL tx_isolation = 'SERIALIZABLE'",
