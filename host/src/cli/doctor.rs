@@ -1,5 +1,6 @@
 //! `typecase doctor`: what a node needs of this machine, and whether the server answers.
 
+mod cluster;
 mod machine;
 
 use std::path::PathBuf;
@@ -65,6 +66,7 @@ pub fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Answ
         Ok(config) => {
             findings.push(Finding::new("config", State::Good, "no problems".to_owned()));
             findings.extend(machine::check(&config));
+            findings.extend(config.cluster.iter().flat_map(cluster::check));
         }
         Err(error) => findings.push(Finding::new("config", State::Bad, error.to_string())),
     }

@@ -81,8 +81,7 @@ impl Heartbeat {
 
     fn problems(&self) -> String {
         let redis = self.announcements.health().and_then(|health| health.fault);
-        let redis = redis.map(|fault| format!("Redis: {fault}"));
-        let storage = self.storage.fault().map(|fault| format!("storage: {fault}"));
+        let storage = self.storage.fault();
         redis.into_iter().chain(storage).collect::<Vec<_>>().join("; ")
     }
 }

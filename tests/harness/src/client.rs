@@ -106,6 +106,8 @@ impl Connection {
 
     /// False when the server has closed it after an answer, as it may at any time: nothing was lost with it.
     pub async fn is_open(&mut self) -> bool {
+        // What has come over the wire by now is seen first.
+        tokio::task::yield_now().await;
         self.sender.ready().await.is_ok()
     }
 

@@ -89,13 +89,22 @@ async fn drained_behind(balancer: Balancer) {
     let before = served();
     eventually("the balancer comes back to it", async || (served() > before).then_some(())).await;
     load.more(30).await;
-    let during_reload = |record: &Record| {
-        let overlaps =
-            |(began, ended): &(Instant, Instant)| record.started <= *ended && record.ended >= *began;
-        record.kind != Kind::Fresh && reloads.iter().any(overlaps)
+    let history = load.stop().await;
+    let opened = |connection: u64| {
+        let mut of_it = history.records.iter().filter(|record| record.connection == connection);
+        of_it.next().map(|record| record.started)
     };
-    let which = "on connections that nginx itself gave up for its new configuration";
-    load.stop().await.assert_failures_only(300, which, during_reload);
+    let given_up = |record: &Record| {
+        let by = |(began, ended): &(Instant, Instant)| {
+            record.ended >= *began && opened(record.connection).is_some_and(|opened| opened <= *ended)
+        };
+        record.kind != Kind::Fresh && reloads.iter().any(by)
+    };
+    history.assert_failures_only(
+        300,
+        "on connections that nginx gave up for its new configuration",
+        given_up,
+    );
     drop(cluster);
     drop(front);
 }

@@ -1,7 +1,7 @@
 //! Redis stops, hangs and comes back empty: apps are served, publishes converge by the timer, and the nodes say what
 //! they miss.
 
-use typecase_harness::{Cluster, eventually, guests};
+use typecase_harness::{Cluster, Service, eventually, guests};
 
 use super::{FIRST, load_on_all, node_seen_by, publish_first, settled, stop_all, suffers_from};
 
@@ -34,7 +34,6 @@ async fn without_redis(outage: Outage) {
     }
     let shown = cluster.nodes[0].cli(["nodes"]).await.expect(0).stdout;
     assert_eq!(shown.matches("degraded").count(), 3, "{shown}");
-    // Forward again, so that the loads have seen nothing but newer releases in between.
     for load in loads {
         load.more(5).await;
         load.stop().await.assert_no_failures(30);
@@ -73,7 +72,6 @@ async fn redis_hangs() {
 
 #[tokio::test]
 async fn one_node_is_cut_off_from_redis() {
-    use typecase_harness::Service;
     let mut cluster = Cluster::builder().wire(1, Service::Redis).start().await;
     publish_first(&cluster).await;
     let loads = load_on_all(&cluster);

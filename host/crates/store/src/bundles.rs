@@ -29,6 +29,9 @@ const TRANSFERS_MAX: usize = 4;
 /// 10 MiB/s.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long somebody who asks how the storage is waits for it.
+const EXAMINATION_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Handle to the bundle storage; clones share its threads.
 #[derive(Debug, Clone)]
 pub struct Bundles {
@@ -178,6 +181,16 @@ impl Bundles {
 fn object_path(digest: Digest) -> ObjectPath {
     let hex = digest.hex();
     ObjectPath::from(format!("bundles/sha256/{}/{hex}", &hex[..2]))
+}
+
+/// Looks at a storage from outside, for whoever sets a cluster up: the id of the cluster that it belongs to, if any.
+pub async fn examine_storage(location: &StorageLocation) -> Result<Option<String>, StoreError> {
+    let mut bundles = Bundles::open(location, None)?;
+    if let Some(pool) = Arc::get_mut(&mut bundles.pool) {
+        pool.deadline = EXAMINATION_TIMEOUT;
+    }
+    let (objects, marker) = (bundles.objects.clone(), Marker::new(location, ""));
+    bundles.run("look at the bundle storage", async move { marker.read(&*objects).await }).await
 }
 
 #[cfg(test)]

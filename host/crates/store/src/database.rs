@@ -13,7 +13,7 @@ use sqlx::{Sqlite, Transaction};
 use crate::StoreError;
 use crate::sql::sql;
 
-pub use mysql::DatabaseUrl;
+pub use mysql::{DatabaseReport, DatabaseUrl, examine_database};
 pub(crate) use mysql::{Lent, MySqlServer, is_deadlock, is_disk_full};
 pub(crate) use sqlite::SqliteFile;
 

@@ -30,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use app_config::{ConfigChange, ConfigChanged, ConfigDifference, NewConfigValue};
-pub use bundles::{Bundles, StorageLocation};
+pub use bundles::{Bundles, StorageLocation, examine_storage};
 pub use candidates::{Candidacy, NewRelease};
 pub use collection::Collected;
 pub use desired::{AppGenerations, Desired};
@@ -42,7 +42,7 @@ pub use secret::{ClusterSecret, SECRET_CHARS_MIN};
 pub use settings::{NewSettings, SETTINGS_KEPT};
 
 use database::Database;
-pub use database::DatabaseUrl;
+pub use database::{DatabaseReport, DatabaseUrl, examine_database};
 use sealed::Sealer;
 use sql::sql;
 

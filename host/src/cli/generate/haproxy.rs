@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::cluster::{Cluster, HostAndPort, Member, Standing};
-use super::options::{BalancerArguments, origin_of_trust, summary, trusted_by_nodes, usage};
+use super::options::{BalancerArguments, as_list, origin_of_trust, summary, trusted_by_nodes, usage};
 use super::template::fill;
 use crate::cli::failure::Failure;
 
@@ -29,8 +29,10 @@ pub fn render(
 ) -> Result<String, Failure> {
     let balancer = &arguments.balancer;
     balancer.check()?;
+    let trusted = trusted_by_nodes(sources, &balancer.trusted_proxies);
     let values = [
-        ("balancer_addresses", trusted_by_nodes(sources, &balancer.trusted_proxies)),
+        ("balancer_setting", trusted.join(",")),
+        ("balancer_addresses", as_list(&trusted)),
         ("balancer_origin", origin_of_trust("haproxy", sources)),
         ("summary", summary(cluster)),
         ("buffer_bytes", (balancer.header_kb_max * 1_024 + REWRITE_BYTES).to_string()),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use clap::Args;
 
 use super::cluster::{Cluster, HostAndPort, Member, Standing};
-use super::options::{BalancerArguments, origin_of_trust, summary, trusted_by_nodes};
+use super::options::{BalancerArguments, as_list, origin_of_trust, summary, trusted_by_nodes};
 use super::template::fill;
 use crate::cli::failure::Failure;
 
@@ -35,10 +35,12 @@ pub struct NginxArguments {
 pub fn render(arguments: &NginxArguments, cluster: &Cluster, sources: &[IpAddr]) -> Result<String, Failure> {
     let balancer = &arguments.balancer;
     balancer.check()?;
+    let trusted = trusted_by_nodes(sources, &balancer.trusted_proxies);
     let nodes = cluster.serving().count();
     let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
     let values = [
-        ("balancer_addresses", trusted_by_nodes(sources, &balancer.trusted_proxies)),
+        ("balancer_setting", trusted.join(",")),
+        ("balancer_addresses", as_list(&trusted)),
         ("balancer_origin", origin_of_trust("nginx", sources)),
         ("summary", summary(cluster)),
         ("access_log", access_log(&arguments.access_log)),

@@ -69,14 +69,18 @@ impl BalancerArguments {
     }
 }
 
-/// What a node is to be told of, in the form that its configuration has: this balancer, and those in front of it.
-pub fn trusted_by_nodes(sources: &[IpAddr], in_front: &[IpNet]) -> String {
+/// Whom nodes are to believe: this balancer, and those in front of it.
+pub fn trusted_by_nodes(sources: &[IpAddr], in_front: &[IpNet]) -> Vec<String> {
     let sources: Vec<String> = match sources {
-        [] => vec!["\"ADDRESS OF THIS BALANCER\"".to_owned()],
-        sources => sources.iter().map(|source| format!("\"{source}\"")).collect(),
+        [] => vec!["ADDRESS-OF-THIS-BALANCER".to_owned()],
+        sources => sources.iter().map(ToString::to_string).collect(),
     };
-    let in_front = in_front.iter().map(|network| format!("\"{network}\""));
-    sources.into_iter().chain(in_front).collect::<Vec<_>>().join(", ")
+    sources.into_iter().chain(in_front.iter().map(ToString::to_string)).collect()
+}
+
+/// The same in the form that a node's configuration has.
+pub fn as_list(trusted: &[String]) -> String {
+    trusted.iter().map(|network| format!("\"{network}\"")).collect::<Vec<_>>().join(", ")
 }
 
 /// Says how sure `trusted_by_nodes` is.

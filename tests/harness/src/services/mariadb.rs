@@ -192,6 +192,8 @@ impl MariaDb {
         server.arg(format!("--pid-file={}", self.folder.path().join("mariadbd.pid").display()));
         server.arg(format!("--socket={}", self.socket().display()));
         server.arg(format!("--port={}", self.port.number()));
+        // A server that starts deletes the temporary tables that it finds, those of its neighbours too.
+        server.arg(format!("--tmpdir={}", self.folder.path().display()));
         server.args(OPTIONS).args(&self.options);
         server
     }

@@ -49,7 +49,7 @@ impl Marker {
         self.check(objects).await
     }
 
-    async fn read(&self, objects: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
+    pub(super) async fn read(&self, objects: &dyn ObjectStore) -> Result<Option<String>, StoreError> {
         const WHAT: &str = "read the marker of the cluster's storage";
         let found = match objects.get(&ObjectPath::from(NAME)).await {
             Ok(found) => found,

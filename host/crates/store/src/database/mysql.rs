@@ -4,6 +4,7 @@
 //! and other calls wait for what it finds. A server that is down is known to be down: calls fail at once until
 //! the task finds it back, and then work on new connections.
 
+mod examination;
 mod pool;
 mod url;
 
@@ -21,6 +22,7 @@ use crate::StoreError;
 use pool::{CONNECTIONS_MAX, Pool, connect};
 
 pub(crate) use pool::Lent;
+pub use examination::{DatabaseReport, examine_database};
 pub use url::DatabaseUrl;
 
 /// The longest any call may take, so that whoever asks a node hears within two seconds that its database hangs.
