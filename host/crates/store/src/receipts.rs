@@ -62,16 +62,17 @@ pub(crate) async fn receipts_of(
     app: &AppName,
     number: ReleaseNumber,
 ) -> Result<Vec<Receipt>, StoreError> {
-    sql("SELECT receipts.*, nodes.name AS node_name FROM receipts
-         LEFT JOIN nodes ON nodes.id = receipts.node
-         WHERE receipts.app = ? AND receipts.release_number = ? ORDER BY nodes.name, receipts.node")
+    // Sorted here: a database sorts a join with texts in it through a temporary table on disk.
+    let rows = sql("SELECT receipts.*, nodes.name AS node_name FROM receipts
+                    LEFT JOIN nodes ON nodes.id = receipts.node
+                    WHERE receipts.app = ? AND receipts.release_number = ?")
     .bind(app.as_str())
     .bind(number.0)
     .fetch_all(connection)
-    .await?
-    .iter()
-    .map(receipt_of)
-    .collect()
+    .await?;
+    let mut receipts: Vec<Receipt> = rows.iter().map(receipt_of).collect::<Result<_, _>>()?;
+    receipts.sort_by(|a, b| (&a.name, a.node.as_str()).cmp(&(&b.name, b.node.as_str())));
+    Ok(receipts)
 }
 
 fn receipt_of(row: &Row) -> Result<Receipt, StoreError> {
