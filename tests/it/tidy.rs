@@ -215,15 +215,17 @@ fn planes_do_not_know_what_they_must_not() {
         ("host/src/control", &["http", "hyper", "hyper_util", "reqwest", "typecase_runtime::Runtime"]),
         ("host/src/reconcile", &["hyper", "reqwest"]),
         ("host/src/api", &["typecase_runtime", "typecase_cluster", "hyper"]),
-        // Commands speak to a node; they never open its database.
+        // Commands speak to a node; they never open its database. Only the doctor looks at the services themselves.
         ("host/src/cli", &["typecase_store", "typecase_cluster", "hyper"]),
         ("host/crates/model", &["std::fs", "std::net", "tokio"]),
     ];
     let mut offences = Vec::new();
     for (folder, names) in forbidden {
         for source in sources("host").iter().filter(|source| is_within(&source.path, folder)) {
-            for name in
-                names.iter().filter(|name| !source.is_test() && says(&source.code, &format!("{name}::")))
+            let is_doctor = source.path == "host/src/cli/doctor/cluster.rs";
+            for name in names
+                .iter()
+                .filter(|name| !source.is_test() && !is_doctor && says(&source.code, &format!("{name}::")))
             {
                 offences.push(format!("{} names {name}", source.path));
             }

@@ -112,9 +112,11 @@ async fn connections_are_cut_during_publishes() {
             let api = node.api();
             async move { api.publish("hello", guests::hello_saying(release), "").await }
         });
-        // At another moment each time: checked, stored, made the candidate, prepared, activated.
-        tokio::time::sleep(Duration::from_millis(u64::from(release) * 12)).await;
-        cluster.mariadb.cut_connections().await;
+        // At other moments each time: while it is checked, stored, made the candidate, prepared, activated.
+        while !publishing.is_finished() {
+            tokio::time::sleep(Duration::from_millis(u64::from(release) * 20)).await;
+            cluster.mariadb.cut_connections().await;
+        }
         let answer = publishing.await.unwrap();
         match answer.status {
             200 => told_active.push(answer.json()["release"].as_u64().unwrap()),

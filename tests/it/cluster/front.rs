@@ -44,13 +44,6 @@ impl Front {
             }
         }
     }
-
-    pub fn log(&self) -> String {
-        match self {
-            Self::Nginx(nginx) => nginx.log(),
-            Self::Haproxy(haproxy) => haproxy.log(),
-        }
-    }
 }
 
 async fn generate(balancer: Balancer, cluster: &Cluster, listen: SocketAddr) -> String {

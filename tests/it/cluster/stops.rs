@@ -65,7 +65,7 @@ async fn a_node_is_killed_behind_haproxy() {
 
 async fn rolling_restart(balancer: Balancer) {
     // What a node does unless it is told something else.
-    let mut cluster = Cluster::builder().config("drain", "delay_ms", 1_000).start().await;
+    let mut cluster = Cluster::builder().nodes(2).config("drain", "delay_ms", 1_000).start().await;
     publish_first(&cluster).await;
     cluster.nodes[0].publish_wasm("stream", guests::stream_saying(FIRST)).await;
     let front = Front::start(balancer, &cluster).await;
@@ -77,8 +77,8 @@ async fn rolling_restart(balancer: Balancer) {
     for number in 0..cluster.nodes.len() {
         let status = cluster.nodes[number].terminate().await;
         assert_eq!(status.code(), Some(0), "{}", cluster.nodes[number].log());
+        // The next one as soon as this one is ready: the balancer may not know of that yet.
         cluster.nodes[number].restart().await;
-        is_used_again(&cluster.nodes[number]).await;
     }
     load.more(2).await;
     let history = load.stop().await;

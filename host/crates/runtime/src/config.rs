@@ -4,14 +4,12 @@
 //! wait for their next request stale: they are dropped, and the next request gets a new one.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
-use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
-
-use crate::state::InstanceState;
+use wasmtime::component::Component;
+use wasmtime_wasi_config::WasiConfigVariables;
 
 /// The one version that exists; those of a draft match only exactly.
 pub(crate) const OFFERED: &str = "wasi:config/store@0.2.0-rc.1";
@@ -44,11 +42,4 @@ impl ReleaseConfig {
 /// Whether a component asks for values at all; for those that do not, requests carry none.
 pub(crate) fn is_imported(component: &Component, engine: &Engine) -> bool {
     component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:config/"))
-}
-
-pub(crate) fn add_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
-    static NONE: LazyLock<WasiConfigVariables> = LazyLock::new(WasiConfigVariables::new);
-    wasmtime_wasi_config::add_to_linker(linker, |state| {
-        WasiConfig::from(state.config.as_deref().unwrap_or_else(|| &*NONE))
-    })
 }

@@ -22,7 +22,7 @@ use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
 use crate::p2::P2;
 use crate::p3::P3;
-use crate::state::{InstanceState, add_streams_to_linker};
+use crate::state::{InstanceState, add_config_to_linker, add_streams_to_linker};
 
 /// The operator's side of the runtime.
 #[derive(Debug, Clone)]
@@ -243,7 +243,7 @@ impl Serving {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         add_streams_to_linker(&mut linker)?;
-        config::add_to_linker(&mut linker)?;
+        add_config_to_linker(&mut linker)?;
         if generation == WasiGeneration::P3 {
             wasmtime_wasi::p3::add_to_linker(&mut linker)?;
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;

@@ -1,12 +1,13 @@
 //! What one instance owns on the host's side, and the limits that hold for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use typecase_model::Limits;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_config::{WasiConfig, WasiConfigVariables};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::config::ConfigSnapshot;
@@ -140,6 +141,14 @@ pub(crate) fn add_streams_to_linker(linker: &mut Linker<InstanceState>) -> wasmt
     io::streams::add_to_linker::<_, Table>(linker, |state| &mut state.table)?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// The values of the instance; none for components that do not ask for them.
+pub(crate) fn add_config_to_linker(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
+    static NONE: LazyLock<WasiConfigVariables> = LazyLock::new(WasiConfigVariables::new);
+    wasmtime_wasi_config::add_to_linker(linker, |state| {
+        WasiConfig::from(state.config.as_deref().unwrap_or_else(|| &*NONE))
+    })
 }
 
 impl WasiHttpView for InstanceState {

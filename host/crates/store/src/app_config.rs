@@ -11,10 +11,10 @@ use typecase_model::app_config::{
 };
 use typecase_model::{AppName, Generation};
 
-use crate::apps::name_of;
-use crate::database::{Connection, now_unix_ms};
+use crate::apps::{config_generation_of, name_of};
+use crate::database::Connection;
 use crate::sealed::Sealer;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// A change as it is asked for.
@@ -299,13 +299,6 @@ fn refuse_too_much(app: &AppName, values: &BTreeMap<ConfigName, ConfigValue>) ->
         )));
     }
     Ok(())
-}
-
-pub(crate) fn config_generation_of(row: &Row) -> Result<Generation, StoreError> {
-    let generation: i64 = row.try_get("config_generation")?;
-    u64::try_from(generation)
-        .map(Generation)
-        .map_err(|_| StoreError::corrupt_row("apps.config_generation", generation))
 }
 
 impl std::fmt::Debug for NewConfigValue {

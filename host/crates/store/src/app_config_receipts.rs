@@ -5,10 +5,9 @@ use typecase_model::app_config::AppConfigReceipt;
 use typecase_model::settings::SettingsState;
 
 use crate::apps::name_of;
-use crate::database::now_unix_ms;
 use crate::receipts::shortened;
 use crate::rollouts::stored;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// A receipt's text is for people.

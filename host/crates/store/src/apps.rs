@@ -2,7 +2,6 @@
 
 use typecase_model::{App, AppName, Generation, ReleaseNumber};
 
-use crate::app_config::config_generation_of;
 use crate::database::Connection;
 use crate::sql::{Row, sql};
 use crate::{Store, StoreError};
@@ -75,6 +74,13 @@ pub(crate) fn generation_of(row: &Row) -> Result<Generation, StoreError> {
     u64::try_from(generation)
         .map(Generation)
         .map_err(|_| StoreError::corrupt_row("an app's generation", generation))
+}
+
+pub(crate) fn config_generation_of(row: &Row) -> Result<Generation, StoreError> {
+    let generation: i64 = row.try_get("config_generation")?;
+    u64::try_from(generation)
+        .map(Generation)
+        .map_err(|_| StoreError::corrupt_row("apps.config_generation", generation))
 }
 
 pub(crate) fn name_of(row: &Row, column: &str) -> Result<AppName, StoreError> {

@@ -3,10 +3,10 @@
 use typecase_model::{AppName, Digest, Generation, Manifest, Release, ReleaseNumber, ReleaseState};
 
 use crate::apps::{lock_app, number_of};
-use crate::database::{Connection, now_unix_ms};
+use crate::database::Connection;
 use crate::releases::{find_release, release_of};
 use crate::rollouts::stored;
-use crate::sql::sql;
+use crate::sql::{now_unix_ms, sql};
 use crate::{Conflict, Store, StoreError};
 
 /// A release to be: its bundle is in storage already.

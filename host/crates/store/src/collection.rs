@@ -9,8 +9,7 @@ use std::path::Path;
 use typecase_model::settings::Retention;
 use typecase_model::{Digest, NodeId, ReleaseState};
 
-use crate::database::now_unix_ms;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// No deletion takes so long: the node that marked the bundle died, and another one may delete it. Until then

@@ -11,10 +11,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, Transaction};
 
 use crate::StoreError;
-use crate::sql::sql;
 
 pub use mysql::{DatabaseReport, DatabaseUrl, examine_database};
-pub(crate) use mysql::{Lent, MySqlServer, is_deadlock, is_disk_full};
+pub(crate) use mysql::{Lent, MySqlServer};
 pub(crate) use sqlite::SqliteFile;
 
 /// A call slower than this is worth a line in the log, and a look at the database.
@@ -154,11 +153,6 @@ impl Connection {
             Self::MySql(connection) => Ok(connection.commit().await?),
         }
     }
-}
-
-/// The database's clock: the only one that times in the tables come from.
-pub(crate) async fn now_unix_ms(connection: &mut Connection) -> Result<i64, StoreError> {
-    Ok(sql("SELECT {now} AS now").fetch_one(connection).await?.try_get("now")?)
 }
 
 #[cfg(test)]

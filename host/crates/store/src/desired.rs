@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use typecase_model::{App, AppName, Generation, Release};
 
-use crate::app_config::config_generation_of;
-use crate::apps::{app_of, find_app, generation_of, name_of};
+use crate::apps::{app_of, config_generation_of, find_app, generation_of, name_of};
 use crate::releases::{find_release, release_of};
 use crate::sql::sql;
 use crate::{Store, StoreError};

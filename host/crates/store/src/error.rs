@@ -115,7 +115,7 @@ impl StoreError {
     /// Whether this call was rolled back in favour of another one.
     pub(crate) fn is_deadlock(&self) -> bool {
         let Self::Unavailable { source, .. } = self else { return false };
-        source.downcast_ref::<sqlx::Error>().is_some_and(crate::database::is_deadlock)
+        source.downcast_ref::<sqlx::Error>().is_some_and(crate::mysql_error::is_deadlock)
     }
 
     /// Whether the same call may succeed later without anybody changing anything.
@@ -138,7 +138,7 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(source) if source.code().as_deref() == Some("13") => {
                 Self::Full { what: "", part: "database" }
             }
-            source if crate::database::is_disk_full(&source) => Self::Full { what: "", part: "database" },
+            source if crate::mysql_error::is_disk_full(&source) => Self::Full { what: "", part: "database" },
             source => Self::Unavailable { what: "", part: "database", source: Box::new(source) },
         }
     }

@@ -4,8 +4,7 @@
 
 use typecase_model::{NodeId, Principal, Role};
 
-use crate::database::now_unix_ms;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// A person with a password.

@@ -15,6 +15,7 @@ mod error;
 mod healing;
 mod identity;
 mod membership;
+mod mysql_error;
 mod nodes;
 mod receipts;
 mod releases;
@@ -113,7 +114,8 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         self.within("reach the database", || async {
             let mut connection = self.database.single().await?;
-            database::now_unix_ms(&mut connection).await.map(drop)
+            sql::now_unix_ms(&mut connection).await?;
+            Ok(())
         })
         .await
     }

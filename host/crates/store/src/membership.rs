@@ -33,7 +33,10 @@ pub(crate) async fn enter(database: &Database, secret: &ClusterSecret) -> Result
             migrations::newest()
         )));
     }
-    Ok(Membership { id: row.try_get("id")?, same_secret: row.try_get::<&str>("secret_check")? == secret.check() })
+    Ok(Membership {
+        id: row.try_get("id")?,
+        same_secret: row.try_get::<&str>("secret_check")? == secret.check(),
+    })
 }
 
 impl Membership {

@@ -2,9 +2,9 @@
 
 use typecase_model::{Node, NodeHealth, NodeId};
 
-use crate::database::{Connection, now_unix_ms};
+use crate::database::Connection;
 use crate::receipts::shortened;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// A node that was silent for so long is lost: rollouts do not wait for it any more. Heartbeats come about

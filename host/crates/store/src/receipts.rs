@@ -3,8 +3,8 @@
 use typecase_model::{AppName, Generation, Receipt, ReceiptState, ReleaseNumber};
 
 use crate::apps::{lock_app, name_of, number_of};
-use crate::database::{Connection, now_unix_ms};
-use crate::sql::{Row, sql};
+use crate::database::Connection;
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// A receipt's text is for people; a guest that fails with a novel does not fill the table.

@@ -5,11 +5,11 @@
 use typecase_model::{App, AppName, Generation, Node, Receipt, Release, ReleaseNumber};
 
 use crate::apps::{app_of, find_app, lock_app};
-use crate::database::{Connection, now_unix_ms};
+use crate::database::Connection;
 use crate::nodes::nodes_of;
 use crate::receipts::{receipts_of, shortened};
 use crate::releases::find_release;
-use crate::sql::sql;
+use crate::sql::{now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// Reports of many nodes may be one text; the receipts hold them all.

@@ -4,9 +4,9 @@
 use typecase_model::settings::{SettingsReceipt, SettingsRevision, SettingsState};
 use typecase_model::{Generation, Settings};
 
-use crate::database::{Connection, now_unix_ms};
+use crate::database::Connection;
 use crate::rollouts::stored;
-use crate::sql::{Row, sql};
+use crate::sql::{Row, now_unix_ms, sql};
 use crate::{Store, StoreError};
 
 /// Changes that can be looked at and rolled back to.

@@ -49,6 +49,11 @@ pub(crate) fn sql(text: &'static str) -> Sql {
     Sql { text, values: Vec::new() }
 }
 
+/// The database's clock: the only one that times in the tables come from.
+pub(crate) async fn now_unix_ms(connection: &mut Connection) -> Result<i64, sqlx::Error> {
+    sql("SELECT {now} AS now").fetch_one(connection).await?.try_get("now")
+}
+
 /// One row of a result.
 #[derive(Debug)]
 pub(crate) enum Row {

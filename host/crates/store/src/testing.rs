@@ -1,6 +1,7 @@
 //! A real store on either database, and short ways to fill it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use typecase_harness::services::MariaDb;
@@ -104,6 +105,13 @@ impl TestStore {
     /// Runs statements on the cluster's tables, as root; gives back the rows, a line each.
     pub async fn raw(&self, sql: &str) -> String {
         self.server().query(&format!("USE {DATABASE}; {sql}")).await
+    }
+
+    /// The transactions that are open, a line each with their state.
+    pub async fn transactions(&self) -> String {
+        // A list that somebody has looked at within the last 100 ms is shown again as it was.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        self.raw("SELECT trx_state, trx_query FROM information_schema.innodb_trx").await
     }
 
     /// Whether the values of apps' configs are stored with this text in them.

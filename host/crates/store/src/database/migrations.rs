@@ -13,8 +13,8 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::time::timeout;
 
-use super::mysql::{is_deadlock, mysql_number};
 use crate::StoreError;
+use crate::mysql_error::{is_deadlock, mysql_number};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 

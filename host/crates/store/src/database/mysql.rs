@@ -13,16 +13,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sqlx::Executor as _;
-use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
+use sqlx::mysql::MySqlConnection;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::migrations;
 use crate::StoreError;
+use crate::mysql_error::mysql_number;
 use pool::{CONNECTIONS_MAX, Pool, connect};
 
-pub(crate) use pool::Lent;
 pub use examination::{DatabaseReport, examine_database};
+pub(crate) use pool::Lent;
 pub use url::DatabaseUrl;
 
 /// The longest any call may take, so that whoever asks a node hears within two seconds that its database hangs.
@@ -39,8 +40,6 @@ const WAITING_SAID_EVERY: Duration = Duration::from_secs(5);
 const WRONG_SERVER: [u16; 5] = [1047, 1290, 1792, 1836, 1053];
 /// Those of them that a read-only server answers with.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
-/// Errors of a server without a connection left, for anybody or for this account.
-const SERVER_FULL: [u16; 3] = [1040, 1203, 1226];
 /// Errors that waiting does not mend: no such user, no such database, not allowed to use it, account locked.
 const WRONG_URL: [u16; 6] = [1044, 1045, 1049, 1698, 3118, 4151];
 
@@ -254,25 +253,6 @@ fn is_own_fault(source: &(dyn std::error::Error + 'static)) -> bool {
 fn error_number(error: &StoreError) -> Option<u16> {
     let StoreError::Unavailable { source, .. } = error else { return None };
     mysql_number(source.downcast_ref::<sqlx::Error>()?)
-}
-
-pub(super) fn mysql_number(error: &sqlx::Error) -> Option<u16> {
-    let error = error.as_database_error()?.try_downcast_ref::<MySqlDatabaseError>()?;
-    Some(error.number())
-}
-
-fn is_full(error: &sqlx::Error) -> bool {
-    mysql_number(error).is_some_and(|number| SERVER_FULL.contains(&number))
-}
-
-/// Whether the server has no space left to write to.
-pub(crate) fn is_disk_full(error: &sqlx::Error) -> bool {
-    matches!(mysql_number(error), Some(1021 | 1114))
-}
-
-/// Whether two transactions met, and the same call will probably succeed at once.
-pub(crate) fn is_deadlock(error: &sqlx::Error) -> bool {
-    matches!(mysql_number(error), Some(1205 | 1213))
 }
 
 #[cfg(test)]

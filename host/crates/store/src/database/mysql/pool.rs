@@ -13,8 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::super::SLOW_AFTER;
-use super::{CALL_TIMEOUT, CONNECT_TIMEOUT, DatabaseUrl, Trouble, is_full};
+use super::{CALL_TIMEOUT, CONNECT_TIMEOUT, DatabaseUrl, Trouble};
 use crate::StoreError;
+use crate::mysql_error::is_server_full;
 
 /// A node's share of the server's connections. The control plane's calls are short.
 pub(super) const CONNECTIONS_MAX: u32 = 8;
@@ -221,7 +222,7 @@ pub(super) async fn connect(url: &DatabaseUrl) -> Result<MySqlConnection, StoreE
     };
     match timeout(CONNECT_TIMEOUT, connecting).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) if is_full(&error) => Err(Trouble::Full.into()),
+        Ok(Err(error)) if is_server_full(&error) => Err(Trouble::Full.into()),
         Ok(Err(error)) => Err(error.into()),
         Err(_) => Err(Trouble::Silent.into()),
     }

@@ -53,9 +53,6 @@ async fn assert_whole(test: &TestStore) {
     ] {
         assert_eq!(test.raw(broken).await, "", "{what}");
     }
-    eventually("no transaction is left open", async || {
-        let open = test.raw("SELECT trx_id FROM information_schema.innodb_trx").await;
-        open.is_empty().then_some(())
-    })
-    .await;
+    eventually("no transaction is left open", async || test.transactions().await.is_empty().then_some(()))
+        .await;
 }
