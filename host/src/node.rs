@@ -161,7 +161,6 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
         admin: with_port(&config.node.advertise, admin_address.port()),
         apps: with_port(&config.node.advertise_apps, shards.address.port()),
     };
-    registration.register(&store).await.context("registering the node")?;
     let mut tasks = JoinSet::new();
     let heartbeat = Heartbeat {
         store: store.clone(),
@@ -170,6 +169,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
         registration,
         storage: storage.clone(),
     };
+    heartbeat.begin().await.context("registering the node")?;
     tasks.spawn(heartbeat.run());
     tasks.spawn(storage.run(store.clone()));
     let local = LocalReleases::open(data.join("cache/bundles"), accepted_bundles())

@@ -14,8 +14,8 @@ const PORT_ADMIN: u16 = 22345;
 /// A node's name goes into tables and log lines; this is the length of one DNS label.
 const NAME_CHARS_MAX: usize = 63;
 
-/// The longest name that DNS knows.
-const HOST_CHARS_MAX: usize = 253;
+/// With its port it fits the tables; DNS knows names of up to 253.
+const HOST_CHARS_MAX: usize = 249;
 
 #[derive(Debug, Clone)]
 pub struct NodeConfig {

@@ -43,6 +43,12 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
+    /// Introduces the node, and learns whether the operator wants it left alone, before it could be ready.
+    pub async fn begin(&self) -> Result<(), StoreError> {
+        self.registration.register(&self.store).await?;
+        self.beat().await
+    }
+
     /// Sends heartbeats until the node ends.
     pub async fn run(self) {
         let mut announcements = self.announcements.subscribe();

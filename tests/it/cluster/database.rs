@@ -4,9 +4,10 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use typecase_harness::{Cluster, TestNode, eventually, guests};
+use typecase_harness::services::Link;
+use typecase_harness::{Cluster, Service, TestNode, eventually, guests};
 
-use super::{FIRST, expect_unavailable, load_on_all, publish_first, settled, stop_all};
+use super::{FIRST, expect_unavailable, load_on_all, node_seen_by, publish_first, settled, stop_all};
 
 /// How long an answer may take that says that the database is away.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -95,6 +96,36 @@ async fn the_database_is_killed() {
 #[tokio::test]
 async fn the_database_hangs() {
     without_the_database(Outage::Hung).await;
+}
+
+#[tokio::test]
+async fn one_node_is_cut_off_from_the_database() {
+    let cluster = Cluster::builder().wire(1, Service::Database).start().await;
+    publish_first(&cluster).await;
+    let loads = load_on_all(&cluster);
+    let mut release = FIRST;
+    for link in [Link::Refuse, Link::Hang] {
+        cluster.wire(1, Service::Database).set(link).await;
+        assert_is_told_at_once(&cluster.nodes[1]).await;
+        eventually("the others give the node up", async || {
+            (node_seen_by(&cluster.nodes[0], "node-1").await["health"] == "lost").then_some(())
+        })
+        .await;
+        // They go on without it, and it serves what it has.
+        let before = guests::greeting(release);
+        release += 1;
+        cluster.nodes[2].publish_wasm("hello", guests::hello_saying(release)).await;
+        for (number, text) in [(0, guests::greeting(release)), (1, before), (2, guests::greeting(release))] {
+            assert_eq!(cluster.nodes[number].get("/hello/").await.expect(200).text().trim_end(), text);
+        }
+        cluster.wire(1, Service::Database).set(Link::Pass).await;
+        cluster.all_answer("/hello/", &guests::greeting(release)).await;
+        eventually("the node is one of them again", async || {
+            (node_seen_by(&cluster.nodes[0], "node-1").await["health"] == "live").then_some(())
+        })
+        .await;
+    }
+    stop_all(loads).await;
 }
 
 /// A fail-over in the middle of whatever a publish does, again and again.

@@ -36,8 +36,9 @@ async fn a_drained_node_serves_takes_part_and_stays_drained() {
     assert_eq!(published["receipts"].as_array().unwrap().len(), 3, "{published}");
     cluster.all_answer("/hello/", &guests::greeting(FIRST + 1)).await;
 
-    // A restart does not take the operator's word back. The node never becomes ready, so it is asked for its life.
+    // A restart does not take the operator's word back, not even for a moment.
     cluster.nodes[1].restart_drained().await;
+    cluster.nodes[1].admin_get("/readyz").await.expect(503);
     let row = node_seen_by(&cluster.nodes[0], "node-1").await;
     assert_eq!((&row["draining"], &row["health"]), (&true.into(), &"live".into()));
     assert_eq!(

@@ -63,9 +63,9 @@ async fn a_node_is_killed_behind_haproxy() {
     killed_under_load(Balancer::Haproxy).await;
 }
 
-async fn rolling_restart(balancer: Balancer) {
+async fn rolling_restart(balancer: Balancer, nodes: usize) {
     // What a node does unless it is told something else.
-    let mut cluster = Cluster::builder().nodes(2).config("drain", "delay_ms", 1_000).start().await;
+    let mut cluster = Cluster::builder().nodes(nodes).config("drain", "delay_ms", 1_000).start().await;
     publish_first(&cluster).await;
     cluster.nodes[0].publish_wasm("stream", guests::stream_saying(FIRST)).await;
     let front = Front::start(balancer, &cluster).await;
@@ -92,12 +92,23 @@ async fn rolling_restart(balancer: Balancer) {
 
 #[tokio::test]
 async fn all_nodes_are_restarted_behind_nginx() {
-    rolling_restart(Balancer::Nginx).await;
+    rolling_restart(Balancer::Nginx, 3).await;
 }
 
 #[tokio::test]
 async fn all_nodes_are_restarted_behind_haproxy() {
-    rolling_restart(Balancer::Haproxy).await;
+    rolling_restart(Balancer::Haproxy, 3).await;
+}
+
+/// While one restarts, there is only the one that has just been restarted.
+#[tokio::test]
+async fn both_of_two_nodes_are_restarted_behind_nginx() {
+    rolling_restart(Balancer::Nginx, 2).await;
+}
+
+#[tokio::test]
+async fn both_of_two_nodes_are_restarted_behind_haproxy() {
+    rolling_restart(Balancer::Haproxy, 2).await;
 }
 
 /// Waits until the balancer sends requests to this node again.

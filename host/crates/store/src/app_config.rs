@@ -122,7 +122,9 @@ impl Store {
                 if before.is_some_and(|value| value.secret == secret && value.content == content) {
                     continue;
                 }
-                delete(&mut tx, app, name).await?;
+                if before.is_some() {
+                    delete(&mut tx, app, name).await?;
+                }
                 let stored = self.stored_text(app, name, text, secret)?;
                 let value =
                     ConfigValue { content, secret, changed_by: changed_by.to_owned(), updated_unix_ms: now };

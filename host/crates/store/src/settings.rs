@@ -141,17 +141,20 @@ impl Store {
             let mut tx = self.database.write().await?;
             let now = now_unix_ms(&mut tx).await?;
             let known = sql("UPDATE settings_receipts
-                             SET generation = ?, state = ?, detail = ?, ignored = ?, at_unix_ms = ? WHERE node = ?")
+                             SET generation = ?, state = ?, detail = ?, ignored = ?, at_unix_ms = ?
+                             WHERE node = ? AND generation <= ?")
             .bind(stored(*generation))
             .bind(state.as_str())
             .bind(detail)
             .bind(&ignored)
             .bind(now)
             .bind(node.as_str())
+            .bind(stored(*generation))
             .execute(&mut tx)
             .await?;
             if known == 0 {
-                sql("INSERT INTO settings_receipts (generation, state, detail, ignored, at_unix_ms, node)
+                // Its first one, unless a report about a newer generation is there already.
+                sql("{insert new} settings_receipts (generation, state, detail, ignored, at_unix_ms, node)
                      VALUES (?, ?, ?, ?, ?, ?)")
                 .bind(stored(*generation))
                 .bind(state.as_str())

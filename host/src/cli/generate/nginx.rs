@@ -46,7 +46,7 @@ pub fn render(arguments: &NginxArguments, cluster: &Cluster, sources: &[IpAddr])
         ("access_log", access_log(&arguments.access_log)),
         ("tls", tls(balancer)),
         ("balance", balance(balancer)),
-        ("servers", servers(cluster, |member| member.apps.as_ref())),
+        ("servers", servers(cluster, |member| member.apps.as_ref(), !balancer.affinity)),
         ("keepalive", kept_connections(nodes).to_string()),
         ("admin_upstream", admin_upstream(balancer, cluster)),
         ("trusted_proxies", networks(balancer)),
@@ -95,7 +95,9 @@ fn balance(balancer: &BalancerArguments) -> String {
     }
 }
 
-fn servers(cluster: &Cluster, address: impl Fn(&Member) -> Option<&HostAndPort>) -> String {
+/// `twice` lists those that serve once more, for when nginx leaves all of them alone; it cannot do that while it keeps
+/// clients together.
+fn servers(cluster: &Cluster, address: impl Fn(&Member) -> Option<&HostAndPort>, twice: bool) -> String {
     let line = |member: &Member| {
         let name = &member.name;
         // Names are looked up at each start: one that is gone for good would keep nginx from starting.
@@ -106,7 +108,16 @@ fn servers(cluster: &Cluster, address: impl Fn(&Member) -> Option<&HostAndPort>)
             Standing::LeftOut(reason) => format!("# server {address}; # {name} is left out: {reason}"),
         }
     };
-    cluster.members().iter().map(line).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<String> = cluster.members().iter().map(line).collect();
+    let serving: Vec<&HostAndPort> = cluster.serving().filter_map(address).collect();
+    if twice && serving.len() > 1 {
+        lines.push(
+            "# Nodes that are restarted one after the other have all just failed; without these, nginx would answer 502 by itself."
+                .to_owned(),
+        );
+        lines.extend(serving.iter().map(|address| format!("server {address} backup max_fails=0;")));
+    }
+    lines.join("\n")
 }
 
 fn kept_connections(nodes: usize) -> usize {
@@ -170,12 +181,12 @@ fn admin_upstream(balancer: &BalancerArguments, cluster: &Cluster) -> String {
     if balancer.admin.is_none() {
         return String::new();
     }
-    let servers = servers(cluster, |member| member.admin.as_ref()).replace('\n', "\n    ");
+    let servers = servers(cluster, |member| member.admin.as_ref(), true).replace('\n', "\n    ");
     let keepalive = kept_connections(cluster.serving().count());
     format!(
         "\
 upstream typecase_admin {{
-    zone typecase_admin 512k;
+    zone typecase_admin 1m;
     least_conn;
     {servers}
     keepalive {keepalive};

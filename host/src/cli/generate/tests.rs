@@ -73,6 +73,20 @@ fn only_nodes_that_serve_get_requests() {
     }
 }
 
+/// nginx answers 502 by itself while it leaves all nodes alone; what it has in reserve it never leaves alone.
+#[test]
+fn nginx_always_has_a_node_to_try() {
+    let nodes = [node("one", "10.0.0.1:8100", "live"), node("two", "10.0.0.2:8100", "live")];
+    let reserve = |choice: &str| -> Vec<String> {
+        let config = generated(&nodes, &format!("nginx {choice}")).unwrap();
+        statements(&config).into_iter().filter(|line| line.contains("backup")).map(str::to_owned).collect()
+    };
+    let expected = ["server 10.0.0.1:8100 backup max_fails=0;", "server 10.0.0.2:8100 backup max_fails=0;"];
+    assert_eq!(reserve(""), expected);
+    // Clients that are kept together cannot be sent to a reserve.
+    assert_eq!(reserve("--affinity"), Vec::<String>::new());
+}
+
 /// The same cluster and arguments give the same text, and no place of a template stays empty.
 #[test]
 fn every_choice_is_filled_in() {
