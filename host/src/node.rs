@@ -27,7 +27,9 @@ use crate::config::{Config, DATABASE_FILE};
 use crate::control::{Control, ControlParts, Identity};
 use crate::ingress::{self, AccessLogWriter, Ingress};
 use crate::lifecycle::Lifecycle;
-use crate::reconcile::{self, Apps, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch};
+use crate::reconcile::{
+    self, Apps, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch,
+};
 use crate::settings::{LiveSettings, LogLevel};
 
 /// The control plane waits much and computes little; its threads are not the data plane's.
@@ -187,7 +189,8 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
         tracing::warn!("the cluster's settings cannot be read yet; the configuration holds: {error}");
     }
     tasks.spawn(settings_task.run(announcements.clone()));
-    let apps = Apps::new(store.clone(), control, announcements.clone(), preparer, ingress.clone(), node_id.clone());
+    let apps =
+        Apps::new(store.clone(), control, announcements.clone(), preparer, ingress.clone(), node_id.clone());
     // From here on a stop is orderly; before, there is nothing to finish.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

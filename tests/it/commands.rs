@@ -23,7 +23,10 @@ async fn each_command_prints_one_document_and_a_table() {
     node.publish_wasm("hello", guests::hello_saying(2)).await;
 
     let apps = node.cli(["apps", "--json"]).await.expect(0).json();
-    assert_keys(&apps["apps"][0], "active candidate config_generation created_unix_ms generation name updated_unix_ms");
+    assert_keys(
+        &apps["apps"][0],
+        "active candidate config_generation created_unix_ms generation name updated_unix_ms",
+    );
     assert_eq!((&apps["apps"][0]["name"], &apps["apps"][0]["active"]), (&json!("hello"), &json!(2)));
     let table = node.cli(["apps"]).await.expect(0).stdout;
     let first_lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -156,7 +156,9 @@ impl ControlError {
                 }
                 StoreError::NotFound(_) => Class::NotFound,
                 StoreError::TooMuch(_) => Class::Invalid,
-                StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Refused(_) => Class::Internal,
+                StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Refused(_) => {
+                    Class::Internal
+                }
             },
             Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => Class::TooLarge,
             Self::Bundle(error) if !error.is_publishers_fault() => Class::Internal,

@@ -38,6 +38,7 @@ pub struct Services {
 pub struct Cluster {
     pub nodes: Vec<Node>,
     pub services: Services,
+    name: String,
 }
 
 impl Services {
@@ -79,13 +80,22 @@ impl Cluster {
     /// Starts the services and that many nodes, and waits until all are ready.
     pub async fn start(bench: &Bench, name: &str, nodes: usize) -> Result<Self> {
         let services = Services::start(bench, name, None).await?;
-        let starts = (1..=nodes).map(|number| {
-            let name = format!("{name}-node-{number}");
-            let config = services.config(&name);
-            async move { Node::start_configured(bench, &name, &config).await }
-        });
-        let nodes = try_join_all(starts).await?;
-        Ok(Self { nodes, services })
+        let mut cluster = Self { nodes: Vec::new(), services, name: name.to_owned() };
+        cluster.nodes = try_join_all((0..nodes).map(|place| cluster.start_node(bench, place))).await?;
+        Ok(cluster)
+    }
+
+    /// Stops a node and starts it again on what it has in its data folder.
+    pub async fn restart(&mut self, bench: &Bench, place: usize) -> Result<()> {
+        self.nodes.remove(place).server.stop().await?;
+        let node = self.start_node(bench, place).await?;
+        self.nodes.insert(place, node);
+        Ok(())
+    }
+
+    async fn start_node(&self, bench: &Bench, place: usize) -> Result<Node> {
+        let name = format!("{}-node-{}", self.name, place + 1);
+        Node::start_configured(bench, &name, &self.services.config(&name)).await
     }
 
     /// Where the nodes serve apps.
@@ -94,7 +104,7 @@ impl Cluster {
     }
 
     pub async fn stop(self) -> Result<()> {
-        let Self { nodes, services } = self;
+        let Self { nodes, services, .. } = self;
         try_join_all(nodes.into_iter().map(|node| node.server.stop())).await?;
         drop(services);
         Ok(())

@@ -28,19 +28,18 @@ pub struct Asked {
 
 /// Counts from now on.
 #[derive(Debug)]
-pub struct Counting<'a> {
-    services: &'a Services,
+pub struct Counting {
     since: Counters,
 }
 
-impl<'a> Counting<'a> {
-    pub async fn start(services: &'a Services) -> Self {
-        Self { services, since: Counters::read(services).await }
+impl Counting {
+    pub async fn start(services: &Services) -> Self {
+        Self { since: Counters::read(services).await }
     }
 
     /// What was asked since the start.
-    pub async fn end(self) -> Asked {
-        let now = Counters::read(self.services).await;
+    pub async fn end(self, services: &Services) -> Asked {
+        let now = Counters::read(services).await;
         let grown = |of: fn(&Counters) -> u64| of(&now).saturating_sub(of(&self.since)) as f64;
         Asked {
             statements: grown(|counters| counters.statements),
@@ -57,7 +56,7 @@ impl Asked {
     pub async fn within(services: &Services, time: Duration) -> Self {
         let counting = Counting::start(services).await;
         tokio::time::sleep(time).await;
-        counting.end().await
+        counting.end(services).await
     }
 
     pub fn a_second(&self, of: fn(&Self) -> f64) -> f64 {

@@ -114,7 +114,11 @@ async fn one_node_is_cut_off_from_the_database() {
         // They go on without it, and it serves what it has.
         let before = guests::greeting(release);
         release += 1;
-        cluster.nodes[2].publish_wasm("hello", guests::hello_saying(release)).await;
+        eventually("the server has let go of what the node was doing", async || {
+            let answer = cluster.nodes[2].api().publish("hello", guests::hello_saying(release), "").await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
         for (number, text) in [(0, guests::greeting(release)), (1, before), (2, guests::greeting(release))] {
             assert_eq!(cluster.nodes[number].get("/hello/").await.expect(200).text().trim_end(), text);
         }

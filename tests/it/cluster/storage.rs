@@ -7,7 +7,7 @@ use std::fs;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use typecase_harness::services::{Mount, S3Fault};
+use typecase_harness::services::{Link, Mount, S3Fault};
 use typecase_harness::{Cluster, Service, Storage, eventually, guests};
 
 use super::{FIRST, expect_unavailable, load_on, publish_first, settled, stop_all, suffers_from};
@@ -142,6 +142,32 @@ async fn an_object_store_on_a_bad_day_delays_a_publish_or_refuses_it() {
     assert_eq!(published["release"], FIRST + 3, "what was refused is no release: {published}");
     cluster.all_answer("/hello/", &guests::greeting(FIRST + 3)).await;
     load.stop().await.of_node(0).assert_no_failures(30);
+}
+
+#[tokio::test]
+async fn a_node_whose_storage_hangs_holds_up_nothing_but_the_rollout_and_that_not_for_long() {
+    let builder = Cluster::builder().storage(Storage::S3).wire(2, Service::Storage);
+    let cluster = builder.config("limits", "rollout_timeout_ms", 6_000).start().await;
+    publish_first(&cluster).await;
+    let load = load_on(&cluster.nodes[2]);
+    cluster.wire(2, Service::Storage).set(Link::Hang).await;
+    let refused = cluster.nodes[0].api().publish("hello", guests::hello_saying(FIRST + 1), "").await;
+    let problem = refused.expect_problem(422, "release-failed");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("not prepared within 6 s: node node-2"),
+        "{problem}"
+    );
+    // Its health, its API and its commands ask the storage nothing.
+    cluster.nodes[2].admin_get("/readyz").await.expect(200);
+    assert_aborted_by(&cluster, "node-2", "not prepared").await;
+    cluster.wire(2, Service::Storage).set(Link::Pass).await;
+    eventually("the rollout is tried again", async || {
+        let answer = cluster.nodes[2].api().publish("hello", guests::hello_saying(FIRST + 2), "").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    cluster.all_answer("/hello/", &guests::greeting(FIRST + 2)).await;
+    load.stop().await.of_node(2).assert_no_failures(30);
 }
 
 async fn killed_in_the_middle(storage: Storage) {

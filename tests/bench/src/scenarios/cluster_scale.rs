@@ -93,7 +93,7 @@ async fn habits_of_real_nodes(bench: &Bench) -> Result<Habits> {
         let by = round % COMPARED;
         cluster.nodes[by].admin.publish("hello", bundles[round % 2].clone()).await?;
         tokio::time::sleep(SETTLE).await;
-        publish.push(counting.end().await.beyond(&idle));
+        publish.push(counting.end(&cluster.services).await.beyond(&idle));
     }
     cluster.stop().await?;
     Ok(Habits { idle, publish })
@@ -113,7 +113,7 @@ async fn habits(
         let counting = Counting::start(services).await;
         rollouts.push(cluster.publish(&app, round).await?);
         tokio::time::sleep(SETTLE).await;
-        publish.push(counting.end().await.beyond(&idle));
+        publish.push(counting.end(services).await.beyond(&idle));
     }
     Ok((Habits { idle, publish }, rollouts))
 }

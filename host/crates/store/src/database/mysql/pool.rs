@@ -28,10 +28,13 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// What the tables rely on, whatever the server's own defaults are: a change outside of a transaction lasts, and
 /// what does not fit into a column is an error. A wait for somebody's lock ends before the call's deadline does;
-/// the server would go on with it for whoever has gone.
+/// the server would go on with it for whoever has gone. And whoever falls silent in the middle of a transaction, its
+/// network cut, lets go of its locks when the other nodes give it up; left alone, the server would keep them for hours.
+/// (MySQL can only be told how long any connection may be silent; MariaDB would log the end of each idle one.)
 const SESSION: &str = "SET SESSION autocommit = 1, time_zone = '+00:00',
     sql_mode = 'STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ENGINE_SUBSTITUTION',
-    innodb_lock_wait_timeout = 1, lock_wait_timeout = 1";
+    innodb_lock_wait_timeout = 1, lock_wait_timeout = 1
+    /*M!100300 , idle_transaction_timeout = 5 */ /*!80000 , wait_timeout = 5 */";
 
 /// The connections of this node; clones share them.
 #[derive(Debug, Clone)]
