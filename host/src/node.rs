@@ -94,10 +94,10 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
     // Clients: the system of record, the doorbell, the bundle storage.
     let (store, announcements) = connect(&config).await?;
     let storage = StorageWatch::default();
-    match tokio::time::timeout(STORAGE_TIMEOUT, storage.look(&store)).await {
-        Ok(Err(error @ StoreError::Refused(_))) => return Err(error.into()),
-        // What was unpacked here before still serves; the node says what it lacks.
-        Ok(_) | Err(_) => {}
+    // If it is only away, what was unpacked here before still serves; the node says what it lacks.
+    let looked = tokio::time::timeout(STORAGE_TIMEOUT, storage.look(&store)).await;
+    if let Ok(Err(error @ StoreError::Refused(_))) = looked {
+        return Err(error.into());
     }
 
     // The sandboxes.

@@ -197,8 +197,7 @@ async fn changes_are_compared_kept_and_taken_back() {
 #[tokio::test]
 async fn of_many_changes_at_once_each_is_made_or_refused() {
     let node = TestNode::start().await;
-    let mut expected = 0;
-    for _ in 0..20 {
+    for expected in 0..20 {
         let race = |grace_ms: u64| {
             let body = json!({ "expected": expected, "changes": { "drain.grace_ms": grace_ms } });
             let node = &node;
@@ -208,7 +207,6 @@ async fn of_many_changes_at_once_each_is_made_or_refused() {
         let (won, lost) = if one.0.status == 200 { (one, two) } else { (two, one) };
         won.0.expect(200);
         lost.0.expect_problem(409, "generation-conflict");
-        expected += 1;
         eventually("what the winner asked for", async || {
             (effective(&node, "drain.grace_ms").await.0 == json!(won.1)).then_some(())
         })

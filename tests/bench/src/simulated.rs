@@ -136,7 +136,7 @@ impl SimulatedCluster {
         let (number, recorded) = publishing.await.context("publishing")?;
         let (mut activated, mut served, mut told) = (None, Vec::new(), Vec::new());
         let deadline = tokio::time::Instant::now() + TOLD_TIMEOUT;
-        while told.len() < self.nodes.len() || activated.is_none() {
+        while told.len() < self.nodes.len() {
             let Ok(event) = tokio::time::timeout_at(deadline, self.events.recv()).await else {
                 let (told, nodes) = (told.len(), self.nodes.len());
                 bail!(
@@ -155,6 +155,8 @@ impl SimulatedCluster {
         }
         let since =
             |at: Option<Instant>| at.map_or(Duration::ZERO, |at| at.saturating_duration_since(recorded));
+        // The call that activated it may have been cut off before it heard that it did.
+        let activated = activated.or(served.iter().min().copied());
         Ok(Rollout {
             activated: since(activated),
             served: since(served.into_iter().max()),
