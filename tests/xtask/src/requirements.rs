@@ -38,6 +38,8 @@ pub const REDIS: Program =
     Program { name: "redis-server", packages: &["redis-server"], why: "is a cluster's Redis" };
 pub const CURL: Program =
     Program { name: "curl", packages: &["curl"], why: "speaks S3 to the S3 server of the tests" };
+pub const OPENSSL: Program =
+    Program { name: "openssl", packages: &["openssl"], why: "makes the certificates of the tests" };
 pub const TASKSET: Program =
     Program { name: "taskset", packages: &["util-linux"], why: "keeps a server on one core in the bench" };
 

@@ -14,6 +14,7 @@ const NEEDED: &[requirements::Program] = &[
     requirements::NGINX,
     requirements::HAPROXY,
     requirements::CURL,
+    requirements::OPENSSL,
 ];
 
 pub fn run(arguments: &[String]) -> Result<()> {

@@ -34,7 +34,9 @@ impl Server {
              sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 2000\n"
         );
         std::fs::write(&path, text).unwrap();
-        Self::start("redis-sentinel", folder, vec![path.display().to_string()], port)
+        // The same program; a package of its own would be one more to install.
+        let arguments = vec![path.display().to_string(), "--sentinel".to_owned()];
+        Self::start("redis-server", folder, arguments, port)
     }
 
     /// Redis with TLS alone, its certificate made for it.
