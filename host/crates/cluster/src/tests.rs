@@ -28,17 +28,22 @@ impl Node {
 
     /// Waits for a topic, and gives what came before it.
     async fn hears(&mut self, topic: &Topic) -> Vec<Topic> {
+        self.hears_one_of(std::slice::from_ref(topic)).await
+    }
+
+    /// The same for whichever of these comes first.
+    async fn hears_one_of(&mut self, topics: &[Topic]) -> Vec<Topic> {
         let mut before = Vec::new();
         let waiting = async {
             loop {
                 match self.subscription.next().await {
-                    heard if heard == *topic => return,
+                    heard if topics.contains(&heard) => return,
                     other => before.push(other),
                 }
             }
         };
         if tokio::time::timeout(DEADLINE, waiting).await.is_err() {
-            panic!("{topic} was not heard, only {before:?}; {:?}", self.announcements.health());
+            panic!("none of {topics:?} was heard, only {before:?}; {:?}", self.announcements.health());
         }
         before
     }

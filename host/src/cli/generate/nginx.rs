@@ -14,8 +14,9 @@ const TEMPLATE: &str = include_str!("nginx.conf");
 /// Of all nodes together, for each worker: beyond it connections are closed after their request.
 const KEPT_CONNECTIONS_MIN: usize = 64;
 const KEPT_CONNECTIONS_PER_NODE: usize = 32;
-/// A request that three nodes could not take is not helped by a fourth.
-const TRIES_MAX: usize = 3;
+/// Every node but the last may have just failed, and the first of the nodes that are tried once more may be the one that
+/// is gone. A request that four could not take is not helped by a fifth.
+const TRIES_MAX: usize = 4;
 
 #[derive(Debug, Args)]
 pub struct NginxArguments {
@@ -51,7 +52,7 @@ pub fn render(arguments: &NginxArguments, cluster: &Cluster, sources: &[IpAddr])
         ("admin_upstream", admin_upstream(balancer, cluster)),
         ("trusted_proxies", networks(balancer)),
         ("affinity_key", affinity_key(balancer).to_owned()),
-        ("tries", nodes.clamp(2, TRIES_MAX).to_string()),
+        ("tries", (nodes + 1).min(TRIES_MAX).to_string()),
         ("request_buffering", on_off(!arguments.stream_uploads)),
         ("timeout_s", balancer.timeout_s.to_string()),
         ("body_mb_max", arguments.body_mb_max.to_string()),
