@@ -1,5 +1,7 @@
 //! The admin port: API, health and metrics, on the control plane's own async runtime.
 
+mod send_deadline;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use typecase_runtime::Runtime;
 
 use crate::ingress::{Ingress, observe_load};
 use crate::lifecycle::Lifecycle;
+use send_deadline::{SEND_STALL, SendDeadline};
 
 /// People, scripts and scrapers; far fewer than the clients of apps.
 const CONNECTIONS_MAX: usize = 1_000;
@@ -86,6 +89,7 @@ pub async fn serve(listener: TcpListener, router: Router) {
             let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
             let service = TowerToHyperService::new(router);
+            let stream = SendDeadline::new(stream, SEND_STALL);
             if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
                 tracing::debug!("an admin connection ended: {error}");
             }

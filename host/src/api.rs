@@ -7,6 +7,7 @@ mod access;
 mod app_config;
 mod apps;
 mod layers;
+mod logs;
 mod nodes;
 mod openapi;
 mod problem;
@@ -60,9 +61,16 @@ pub fn router(control: Control) -> Router {
         .route_layer(quick())
         .route_layer(from_fn_with_state(control.clone(), access::viewer));
 
+    // The deadline is for the head of the answer; its lines may come for as long as somebody reads.
+    let logs = Router::new()
+        .route("/api/v1/apps/{app}/logs", get(logs::show))
+        .route_layer(quick())
+        .route_layer(from_fn_with_state(control.clone(), access::viewer_or_node));
+
     // These wait for a rollout and have deadlines of their own.
     let publisher = Router::new()
         .route("/api/v1/apps/{app}/releases", put(releases::publish))
+        .route("/api/v1/apps/{app}/check", post(releases::check))
         .route("/api/v1/apps/{app}/activate", post(releases::activate))
         .route("/api/v1/apps/{app}/rollback", post(releases::roll_back))
         .route("/api/v1/apps/{app}/withdraw", post(apps::withdraw))
@@ -91,6 +99,7 @@ pub fn router(control: Control) -> Router {
     Router::new()
         .merge(open)
         .merge(viewer)
+        .merge(logs)
         .merge(publisher)
         .merge(config)
         .merge(admin)

@@ -2,22 +2,31 @@
 
 mod answer;
 mod apps;
+mod build;
+mod check;
 mod client;
 mod compile_component;
+mod completion;
 mod config;
 mod credentials;
+mod dev;
 mod doctor;
 mod failure;
 mod generate;
 mod local_bundle;
+mod logs;
+mod new;
 mod node;
 mod nodes;
 mod progress;
+mod project;
 mod publish;
 mod receipts;
 mod releases;
+mod report;
 mod rollback;
 mod rollout;
+mod schema;
 mod server;
 mod settings;
 mod text;
@@ -57,7 +66,7 @@ struct GlobalArguments {
         global = true,
         env = "TYPECASE_SERVER",
         value_name = "URL",
-        default_value = "http://127.0.0.1:22345"
+        default_value = server::USUAL_SERVER
     )]
     server: String,
     /// API token; TYPECASE_TOKEN_FILE names a file with one.
@@ -75,6 +84,16 @@ struct GlobalArguments {
 enum Command {
     /// Run a node.
     Node(node::NodeArguments),
+    /// Make a new project from a template.
+    New(new::NewArguments),
+    /// Build a project, check the result as a server would, and write its bundle.
+    Build(build::BuildArguments),
+    /// Build an app and serve it, again after each change.
+    Dev(dev::DevArguments),
+    /// Say what a publish would come to, without publishing.
+    Check(check::CheckArguments),
+    /// Print the JSON Schema of typecase.toml, for editors.
+    Schema(schema::SchemaArguments),
     /// Publish an app: a project folder, a bundle (.zip) or a bare component (.wasm).
     Publish(publish::PublishArguments),
     /// List the published apps.
@@ -85,6 +104,8 @@ enum Command {
     Rollback(rollback::RollbackArguments),
     /// Stop serving an app; its releases are kept.
     Withdraw(withdraw::WithdrawArguments),
+    /// Show what an app wrote and why its calls failed, on all nodes.
+    Logs(logs::LogsArguments),
     /// Look at an app's config, set values and secrets, take them out.
     Config(config::ConfigArguments),
     /// List the nodes; drain and resume one.
@@ -95,6 +116,8 @@ enum Command {
     Generate(generate::GenerateArguments),
     /// Manage API tokens.
     Token(token::TokenArguments),
+    /// Print the completion script of a shell.
+    Completion(completion::CompletionArguments),
     /// Check this machine and the server.
     Doctor(doctor::DoctorArguments),
     /// Compile one component: what a node starts for each release it prepares.
@@ -111,7 +134,14 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::CompileComponent { arguments } => return compile_component::run(arguments),
         Command::Node(arguments) => return node::run(&global, arguments),
+        Command::Logs(arguments) => return logs::run(&global, arguments),
+        Command::Dev(arguments) => return dev::run(&global, arguments),
         Command::Doctor(arguments) => doctor::run(&global, &arguments),
+        Command::Build(arguments) => wait_for(build::run(arguments)),
+        Command::Check(arguments) => wait_for(check::run(&global, arguments)),
+        Command::Schema(arguments) => schema::run(arguments),
+        Command::New(arguments) => new::run(arguments),
+        Command::Completion(arguments) => completion::run(&arguments),
         other => talk_to_server(&global, other),
     };
     answer::print(result, global.json)
@@ -119,12 +149,7 @@ pub fn run() -> ExitCode {
 
 fn talk_to_server(global: &GlobalArguments, command: Command) -> Result<Answer, Failure> {
     let client = Client::new(global)?;
-    // One thread is enough for one request, and starts faster than a pool.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::local(Exit::Failed, "no-runtime", format!("cannot start: {error}")))?;
-    runtime.block_on(async {
+    wait_for(async {
         match command {
             Command::Publish(arguments) => publish::run(&client, arguments).await,
             Command::Apps => apps::run(&client).await,
@@ -136,13 +161,31 @@ fn talk_to_server(global: &GlobalArguments, command: Command) -> Result<Answer, 
             Command::Settings(arguments) => settings::run(&client, arguments).await,
             Command::Generate(arguments) => generate::run(&client, arguments).await,
             Command::Token(arguments) => token::run(&client, arguments).await,
-            Command::Node(_) | Command::Doctor(_) | Command::CompileComponent { .. } => Err(Failure::local(
+            Command::Node(_)
+            | Command::Dev(_)
+            | Command::Logs(_)
+            | Command::Doctor(_)
+            | Command::Build(_)
+            | Command::Check(_)
+            | Command::Schema(_)
+            | Command::New(_)
+            | Command::Completion(_)
+            | Command::CompileComponent { .. } => Err(Failure::local(
                 Exit::Usage,
                 "wrong-command",
                 "this command does not talk to a server".to_owned(),
             )),
         }
     })
+}
+
+fn wait_for(command: impl Future<Output = Result<Answer, Failure>>) -> Result<Answer, Failure> {
+    // One thread is enough for one request, and starts faster than a pool.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local(Exit::Failed, "no-runtime", format!("cannot start: {error}")))?;
+    runtime.block_on(command)
 }
 
 #[cfg(test)]

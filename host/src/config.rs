@@ -23,7 +23,7 @@ pub use cluster::ClusterConfig;
 pub use drain::DrainConfig;
 pub use ingress::{IngressConfig, parse_network};
 pub use limits::LimitsConfig;
-pub use log::{AccessLog, LogConfig, LogFormat, is_log_level};
+pub use log::{AccessLog, EchoApps, LogConfig, LogFormat, is_log_level};
 pub use node::{DATABASE_FILE, NodeConfig, data_dir_default};
 pub use secret::Secret;
 pub use setup::SetupConfig;

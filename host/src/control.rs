@@ -5,8 +5,10 @@
 
 pub mod app_config;
 pub mod apps;
+pub mod check;
 pub mod error;
 pub mod identity;
+pub mod logs;
 pub mod nodes;
 pub mod publish;
 pub mod rollout;
@@ -20,12 +22,15 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
+use typecase_model::NodeId;
 use typecase_store::Store;
 
 pub use error::{Class, ControlError};
 pub use identity::Identity;
 use upload::{Upload, Uploads};
 
+use crate::logs::AppLogs;
+use crate::peers::Peers;
 use crate::settings::LiveSettings;
 
 /// Bundles that are judged at once: each may hold a whole component in memory and keep a core busy.
@@ -33,6 +38,11 @@ const CHECKS_MAX: usize = 2;
 
 /// What the control plane is made of; all of it comes from the composition root.
 pub struct ControlParts {
+    /// This node.
+    pub node: NodeId,
+    pub node_name: String,
+    pub logs: AppLogs,
+    pub peers: Peers,
     pub store: Store,
     pub announcements: Announcements,
     pub identity: Identity,
@@ -49,6 +59,10 @@ pub struct Control {
 }
 
 struct Inner {
+    node: NodeId,
+    node_name: String,
+    logs: AppLogs,
+    peers: Peers,
     store: Store,
     announcements: Announcements,
     identity: Identity,
@@ -62,6 +76,10 @@ impl Control {
         let uploads = Uploads::open(parts.uploads_dir).await?;
         Ok(Self {
             inner: Arc::new(Inner {
+                node: parts.node,
+                node_name: parts.node_name,
+                logs: parts.logs,
+                peers: parts.peers,
                 store: parts.store,
                 announcements: parts.announcements,
                 identity: parts.identity,

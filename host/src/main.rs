@@ -5,10 +5,14 @@ mod api;
 mod cli;
 mod config;
 mod control;
+mod dev;
 mod ingress;
+mod judge;
 mod lifecycle;
 mod log_writer;
+mod logs;
 mod node;
+mod peers;
 mod reconcile;
 mod settings;
 

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
 use typecase_model::NodeId;
-use typecase_runtime::{CompilePolicy, Runtime, RuntimePolicy};
+use typecase_runtime::{CompilePolicy, Runtime, RuntimePolicy, log_queue};
 use typecase_store::{ClusterSecret, Store, StoreError};
 
 use crate::admin::{self, Vitals, vitals_router};
@@ -27,6 +27,8 @@ use crate::config::{Config, DATABASE_FILE};
 use crate::control::{Control, ControlParts, Identity};
 use crate::ingress::{self, AccessLogWriter, Ingress};
 use crate::lifecycle::Lifecycle;
+use crate::logs::LogKeeper;
+use crate::peers::Peers;
 use crate::reconcile::{
     self, Apps, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch,
 };
@@ -102,17 +104,22 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
 
     // The sandboxes.
     let limits = &config.limits;
-    let runtime = Runtime::new(RuntimePolicy {
+    let policy = RuntimePolicy {
         instances_max: limits.instances_max,
         memory_mb_max: MEMORY_MB_MAX,
         compile: CompilePolicy {
             memory_mb: limits.compile_memory_mb,
             timeout_ms: limits.compile_timeout_ms,
             concurrency: limits.compile_concurrency,
+            effort: limits.compile_effort,
         },
         cache: data.join("cache/code"),
-    });
+    };
+    let (log_sink, log_queue) = log_queue();
+    let runtime = Runtime::new(policy, log_sink.clone());
     let runtime = Arc::new(runtime.map_err(|error| anyhow!("starting the sandboxes: {error}"))?);
+    let app_logs = LogKeeper::start(&config.log, &data.join("log"), &config.node.name, log_sink, log_queue)
+        .context("starting the logs of apps")?;
 
     // Listeners: a port that is taken ends the node here, before it is announced anywhere.
     let admin_listener = TcpListener::bind(config.node.admin)
@@ -137,6 +144,11 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
         .await
         .context("starting the identity service")?;
     let control = Control::new(ControlParts {
+        node: node_id.clone(),
+        node_name: config.node.name.clone(),
+        logs: app_logs.logs.clone(),
+        peers: Peers::new(store.peer_key().clone())
+            .map_err(|error| anyhow!("asking other nodes: {error}"))?,
         store: store.clone(),
         announcements: announcements.clone(),
         identity: identity.identity,
@@ -251,6 +263,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
     announcements.close().await;
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, store.close()).await;
     drop(access_log);
+    drop(app_logs);
     tracing::info!("stopped");
     Ok(())
 }
@@ -273,7 +286,7 @@ async fn connect(config: &Config) -> anyhow::Result<(Store, Announcements)> {
     let Some(cluster) = &config.cluster else {
         let database = config.node.data.join(DATABASE_FILE);
         let secret = node_secret(&config.node.data)?;
-        let store = Store::open_sqlite(&database, &config.storage.path, &secret).await;
+        let store = Store::open_alone(&database, &config.storage.path, config.storage.durable, &secret).await;
         return Ok((store.context("opening the database")?, Announcements::in_process()));
     };
     let store = Store::open_cluster(&cluster.database, &cluster.storage, &cluster.secret)

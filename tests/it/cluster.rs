@@ -9,6 +9,7 @@ mod database;
 mod drain;
 mod front;
 mod joining;
+mod logs;
 mod publishes;
 mod quiet;
 mod races;

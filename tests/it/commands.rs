@@ -96,7 +96,7 @@ async fn failures_have_their_exit_codes() {
         (vec!["withdraw", "nothing"], 1, "not-found"),
         (vec!["token", "revoke", "nothing"], 1, "not-found"),
         (vec!["publish", "/nowhere/at/all"], 2, "publish-path"),
-        (vec!["publish", "/"], 1, "bundle-invalid"),
+        (vec!["publish", "/"], 1, "manifest-missing"),
     ] {
         let server = format!("http://{}", node.admin_address());
         let data = node.data().display().to_string();

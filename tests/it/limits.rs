@@ -198,7 +198,7 @@ async fn an_instance_serves_one_request_unless_the_manifest_says_more() {
         // Each request's lines carry its own id.
         for marker in ["a", "b"] {
             let answer = node.get(&format!("/{app}/stderr-line?{app}-{marker}")).await.expect(200);
-            let line = node.log_line(&[&format!("marker-{app}-{marker}")]).await;
+            let line = node.app_entry(app, &[&format!("marker-{app}-{marker}")]).await;
             assert_eq!(line["request.id"], *answer.header("x-request-id"), "{app}");
         }
     }

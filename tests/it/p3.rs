@@ -37,7 +37,8 @@ async fn harm_is_answered_and_logged_once() {
             let line = node.log_line(&[&id, "call failed"]).await;
             assert_eq!((&line["error.code"], &line["app.name"]), (&code.into(), &app.into()));
             if code == "guest-trap" {
-                let message = line["message"].as_str().unwrap();
+                let entry = node.app_entry(app, &[&id, code]).await;
+                let message = entry["message"].as_str().unwrap();
                 assert!(message.contains("hostile-p3/src/lib.rs:"), "no place in the backtrace: {message}");
             }
             failures += 1.0;

@@ -12,6 +12,8 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use typecase_model::Role;
 
+use super::logs::CONTENT_TYPE_LINES;
+
 /// One method of one path.
 pub struct Operation {
     pub method: &'static str,
@@ -29,7 +31,7 @@ pub struct Operation {
 const WAIT: (&str, &str) = ("wait", "0: answer at once, do not wait for the rollout's end");
 const TIMEOUT: (&str, &str) = ("timeout_ms", "how long to wait for the rollout's end");
 
-pub const OPERATIONS: [Operation; 30] = [
+pub const OPERATIONS: [Operation; 32] = [
     open("get", "/api/openapi.json", "This description").answers("Any"),
     open("get", "/setup", "The page behind the one-time setup link")
         .takes(&[("token", "secret of the link")]),
@@ -47,6 +49,23 @@ pub const OPERATIONS: [Operation; 30] = [
         .takes(&[("wait", "0: answer at once"), ("timeout_ms", "how long to wait for the nodes")])
         .sends("AppConfigChange")
         .answers("AppConfigChanged"),
+    role(
+        Role::Viewer,
+        "get",
+        "/api/v1/apps/{app}/logs",
+        "What an app wrote and what became of its calls, on all nodes: an entry a line, oldest first",
+    )
+    .takes(&[
+        ("tail", "how many of the newest entries, at most 10,000, else 100"),
+        ("since", "an age (90s, 10m, 2h, 7d) or a time (RFC 3339)"),
+        ("level", "this level and those above it: trace, debug, info, warn, error, critical"),
+        ("request", "the id of a request (x-request-id), or at least its last 6 characters"),
+        ("release", "number of a release"),
+        ("node", "name or id of one node"),
+        ("follow", "1: go on with each entry as it comes; empty lines say that the node is still there"),
+        ("scope", "node: the entries of the asked node alone"),
+    ])
+    .answers("LogEntry"),
     role(Role::Viewer, "get", "/api/v1/apps/{app}/releases", "Releases, newest first").answers("Releases"),
     role(Role::Publisher, "put", "/api/v1/apps/{app}/releases", "Publish a bundle or a bare component")
         .takes(&[
@@ -59,6 +78,15 @@ pub const OPERATIONS: [Operation; 30] = [
         ])
         .sends("Bundle")
         .answers("Rollout"),
+    role(
+        Role::Publisher,
+        "post",
+        "/api/v1/apps/{app}/check",
+        "What a publish would come to; nothing is stored",
+    )
+    .takes(&[("digest", "sha256:... of the body; refused when it is another one")])
+    .sends("Bundle")
+    .answers("Report"),
     role(Role::Viewer, "get", "/api/v1/apps/{app}/releases/{release}", "One release").answers("Release"),
     role(Role::Viewer, "get", "/api/v1/apps/{app}/releases/{release}/receipts", "What each node reports")
         .answers("Receipts"),
@@ -146,7 +174,8 @@ impl Operation {
         let content = |kind: &str, schema: &str| json!({ kind: { "schema": { "$ref": format!("#/components/schemas/{schema}") } } });
         let mut success = json!({ "description": "done" });
         if let Some(schema) = self.answer {
-            success["content"] = content("application/json", schema);
+            let kind = if schema == "LogEntry" { CONTENT_TYPE_LINES } else { "application/json" };
+            success["content"] = content(kind, schema);
         }
         let mut operation = json!({
             "summary": self.summary,

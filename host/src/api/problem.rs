@@ -8,6 +8,7 @@ use serde_json::json;
 use typecase_model::{Generation, NameError, Receipt};
 
 use crate::control::{Class, ControlError};
+use crate::judge::Finding;
 
 /// An error on its way out. It becomes a document when the request's id is known, in [`super::layers`].
 #[derive(Debug, Clone)]
@@ -15,7 +16,9 @@ pub struct Problem {
     pub status: StatusCode,
     pub code: &'static str,
     pub detail: String,
-    pub receipts: Vec<Receipt>,
+    pub receipts: Box<[Receipt]>,
+    /// Of a publish that was refused: each reason, with its place in the manifest.
+    pub findings: Box<[Finding]>,
     /// Of a change that lost against another one: expected and found.
     pub generations: Option<(Option<Generation>, Generation)>,
     pub retry_after_s: Option<u64>,
@@ -23,8 +26,8 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        let (receipts, generations) = (Vec::new(), None);
-        Self { status, code, detail: detail.into(), receipts, generations, retry_after_s: None }
+        let (receipts, findings, generations) = (Box::default(), Box::default(), None);
+        Self { status, code, detail: detail.into(), receipts, findings, generations, retry_after_s: None }
     }
 
     /// A request that is wrong and stays wrong.
@@ -57,7 +60,7 @@ impl Problem {
 
     /// The document, with the id under which the log says more.
     pub fn into_document(self, request_id: &str) -> Response {
-        let Self { status, code, detail, receipts, generations, retry_after_s } = self;
+        let Self { status, code, detail, receipts, findings, generations, retry_after_s } = self;
         let mut document = json!({
             "type": format!("urn:typecase:problem:{code}"),
             "title": title(code),
@@ -68,6 +71,9 @@ impl Problem {
         });
         if !receipts.is_empty() {
             document["receipts"] = json!(receipts);
+        }
+        if !findings.is_empty() {
+            document["problems"] = json!(findings);
         }
         if let Some((expected, found)) = generations {
             document["expected_generation"] = json!(expected);
@@ -118,7 +124,8 @@ impl From<ControlError> for Problem {
             status,
             code: error.code(),
             detail: error.detail(),
-            receipts: error.receipts().to_vec(),
+            receipts: error.receipts().into(),
+            findings: error.findings().into(),
             generations: error.generations(),
             retry_after_s: error.retry_after_s(),
         }

@@ -16,7 +16,7 @@ use super::request::{Json, OfApp, OfRelease, Parameters};
 use crate::control::rollout::Outcome;
 use crate::control::{Control, ControlError};
 
-pub use publish::publish;
+pub use publish::{check, publish};
 
 /// The longest a client may wait for a rollout.
 const WAIT_MS_MAX: u64 = 3_600_000;

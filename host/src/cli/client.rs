@@ -35,7 +35,7 @@ pub struct Upload {
 
 impl Client {
     pub fn new(global: &GlobalArguments) -> Result<Self, Failure> {
-        let server = Server::parse(&global.server)?;
+        let server = Server::of(global)?;
         let credentials = credentials::find(global, &server)?;
         let http = http_client(&server).map_err(|error| {
             Failure::local(Exit::Failed, "no-client", format!("cannot prepare the connection: {error}"))
@@ -66,8 +66,29 @@ impl Client {
         upload: Upload,
         timeout: Duration,
     ) -> Result<Value, Failure> {
+        self.send(Method::PUT, path, query, upload, timeout).await
+    }
+
+    pub async fn post_upload(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        upload: Upload,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
+        self.send(Method::POST, path, query, upload, timeout).await.map_err(not_a_rollout)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        upload: Upload,
+        timeout: Duration,
+    ) -> Result<Value, Failure> {
         let request = self
-            .request(Method::PUT, path)
+            .request(method, path)
             .query(query)
             .header(reqwest::header::CONTENT_TYPE, upload.content_type)
             .header(reqwest::header::CONTENT_LENGTH, upload.size_bytes)
@@ -92,8 +113,37 @@ impl Client {
         }
     }
 
+    /// An answer that comes in pieces, for as long as it takes.
+    pub async fn stream(&self, path: &str, query: &[(&str, String)]) -> Result<Response, Failure> {
+        let sent = self.request(Method::GET, path).query(query).send();
+        match tokio::time::timeout(READ_TIMEOUT, sent).await {
+            Ok(Ok(response)) => self.accepted(response).await,
+            Ok(Err(error)) => Err(self.unreachable(&error)),
+            Err(_) => Err(self.lost(&"it did not answer in time")),
+        }
+    }
+
+    /// What a connection that was lost in the middle of an answer comes to.
+    pub fn lost(&self, reason: &dyn std::fmt::Display) -> Failure {
+        let detail = format!("lost the connection to {}: {reason}", self.server.url);
+        Failure::local(Exit::Unreachable, "server-unreachable", detail)
+    }
+
     async fn answer(&self, request: RequestBuilder, timeout: Duration) -> Result<Value, Failure> {
         let response = request.timeout(timeout).send().await.map_err(|error| self.unreachable(&error))?;
+        let bytes = self.read(self.accepted(response).await?).await?;
+        match serde_json::from_slice(&bytes).unwrap_or(Value::Null) {
+            Value::Null if !bytes.is_empty() => {
+                let detail =
+                    format!("{} did not answer in JSON: is it a node's admin address?", self.server.url);
+                Err(Failure::local(Exit::Unreachable, "not-a-node", detail))
+            }
+            document => Ok(document),
+        }
+    }
+
+    /// An answer that is no refusal.
+    async fn accepted(&self, response: Response) -> Result<Response, Failure> {
         let status = response.status();
         if status.is_redirection() {
             let detail = format!(
@@ -102,18 +152,11 @@ impl Client {
             );
             return Err(Failure::local(Exit::Unreachable, "redirected", detail));
         }
+        if status.is_success() {
+            return Ok(response);
+        }
         let bytes = self.read(response).await?;
         let document = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        if status.is_success() {
-            return match document {
-                Value::Null if !bytes.is_empty() => {
-                    let detail =
-                        format!("{} did not answer in JSON: is it a node's admin address?", self.server.url);
-                    Err(Failure::local(Exit::Unreachable, "not-a-node", detail))
-                }
-                document => Ok(document),
-            };
-        }
         let failure = Failure::from_server(status.as_u16(), document);
         Err(match status.as_u16() {
             401 => failure.advise(self.advice_on_tokens()),
@@ -170,7 +213,7 @@ fn not_a_rollout(failure: Failure) -> Failure {
 }
 
 /// reqwest's own text repeats the URL and says nothing; the innermost cause is what people search for.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -143,7 +143,7 @@ fn read(path: &str) -> Result<String, Failure> {
 }
 
 /// The value as it was typed, spaces and all.
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("write NAME=VALUE, such as greeting=hello".to_owned()),

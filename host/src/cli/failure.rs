@@ -16,7 +16,7 @@ pub enum Exit {
 }
 
 /// A problem document (RFC 9457), the server's own or one made here in the same form.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Failure {
     pub exit: Exit,
     pub document: Value,
@@ -69,7 +69,9 @@ impl Failure {
     pub fn text(&self) -> String {
         let field = |name: &str| self.document[name].as_str().filter(|text| !text.is_empty());
         let what = field("detail").or(field("title")).unwrap_or("the command failed");
-        let mut text = format!("error: {what}");
+        // What a program said that was run, and then what came of it.
+        let said = field("output").map(|output| format!("{}\n", output.trim_end())).unwrap_or_default();
+        let mut text = format!("{said}error: {what}");
         if let Some(receipts) = self.document["receipts"].as_array() {
             // One node's reason is in the text already; of several each one counts.
             let said =

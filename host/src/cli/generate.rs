@@ -7,7 +7,7 @@ mod cluster;
 mod haproxy;
 mod nginx;
 mod options;
-mod output;
+pub(super) mod output;
 mod template;
 #[cfg(test)]
 mod tests;

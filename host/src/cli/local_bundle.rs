@@ -3,24 +3,39 @@
 
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
-use typecase_bundle::Packed;
+use tempfile::TempPath;
+use typecase_bundle::{PackError, Packed};
 use typecase_model::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE};
 use typecase_model::{AppName, Digest, Manifest};
 
 use super::failure::{Exit, Failure};
+use super::project::Project;
+use super::report::Shown;
 
 #[derive(Debug)]
 pub struct LocalBundle {
-    /// The name in the manifest.
+    /// The name in the manifest, or the one that was given instead.
     pub app: AppName,
-    /// At its beginning. A packed one has no name on disk any more, so it goes when this is closed.
+    /// At its beginning.
     pub file: File,
+    pub path: PathBuf,
     pub digest: Digest,
     pub size_bytes: u64,
+    /// To show findings in; none where the author wrote no manifest.
+    pub manifest: Option<Shown>,
+    /// A packed bundle disappears with this value.
+    temporary: Option<TempPath>,
+}
+
+impl LocalBundle {
+    /// For whoever needs no path any more: what was packed is read from the open file, and nothing stays behind
+    /// however this process ends.
+    pub fn unlink(&mut self) {
+        self.temporary = None;
+    }
 }
 
 pub fn open(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure> {
@@ -29,13 +44,12 @@ pub fn open(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure>
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match (std::fs::metadata(path), extension) {
         (Err(error), _) => usage(format!("{shown}: {error}")),
-        (Ok(meta), _) if meta.is_dir() => {
-            packed(typecase_bundle::pack(path).map_err(|error| invalid(&error))?)
-        }
+        (Ok(meta), _) if meta.is_dir() => Project::open(path)?.pack(),
+        (Ok(_), "toml") => Project::open(path)?.pack(),
         (Ok(_), "zip") => zipped(path, name),
         (Ok(_), "wasm") => match name {
             Some(name) => {
-                packed(typecase_bundle::pack_component(name, path).map_err(|error| invalid(&error))?)
+                packed(typecase_bundle::pack_component(name, path).map_err(|error| refused(&error))?)
             }
             None => usage(format!("{shown} has no manifest: name the app with --name APP")),
         },
@@ -43,23 +57,45 @@ pub fn open(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure>
     }
 }
 
-fn packed(packed: Packed) -> Result<LocalBundle, Failure> {
+pub(super) fn packed(packed: Packed) -> Result<LocalBundle, Failure> {
     let Packed { file, digest, size_bytes, manifest } = packed;
-    let file: NamedTempFile = file;
-    let file = file.reopen().map_err(|error| invalid(&error))?;
-    Ok(LocalBundle { app: manifest.app.name, file, digest, size_bytes })
+    let opened = file.reopen().map_err(|error| invalid(&error))?;
+    let temporary = file.into_temp_path();
+    let path = temporary.to_path_buf();
+    Ok(LocalBundle {
+        app: manifest.app.name,
+        file: opened,
+        path,
+        digest,
+        size_bytes,
+        manifest: None,
+        temporary: Some(temporary),
+    })
+}
+
+/// Why a project cannot be packed, in the server's words where it has some for the same thing.
+pub(super) fn refused(error: &PackError) -> Failure {
+    let mut failure = invalid(error);
+    failure.document["code"] = error.code().into();
+    failure
 }
 
 fn zipped(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure> {
     let mut file = File::open(path).map_err(|error| invalid(&error))?;
     let (digest, size_bytes) = digest(&mut file).map_err(|error| invalid(&error))?;
     file.rewind().map_err(|error| invalid(&error))?;
+    let text = manifest_text(&file).map_err(|failure| failure.within(path));
     let app = match name {
         Some(name) => name.clone(),
-        None => manifest(&file).map_err(|failure| failure.within(path))?.app.name,
+        None => {
+            let parsed = Manifest::parse(text.as_ref().map_err(Failure::clone)?, MANIFEST_FILE);
+            parsed.map_err(|error| invalid(&error).within(path))?.app.name
+        }
     };
     file.rewind().map_err(|error| invalid(&error))?;
-    Ok(LocalBundle { app, file, digest, size_bytes })
+    // What is wrong with the archive is the server's to say.
+    let manifest = text.ok().map(|text| Shown { file: MANIFEST_FILE.to_owned(), text });
+    Ok(LocalBundle { app, file, path: path.to_owned(), digest, size_bytes, manifest, temporary: None })
 }
 
 fn digest(file: &mut File) -> std::io::Result<(Digest, u64)> {
@@ -77,12 +113,12 @@ fn digest(file: &mut File) -> std::io::Result<(Digest, u64)> {
     }
 }
 
-fn manifest(file: &File) -> Result<Manifest, Failure> {
+fn manifest_text(file: &File) -> Result<String, Failure> {
     let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(&error))?;
     let entry = archive.by_name(MANIFEST_FILE).map_err(|error| invalid(&error))?;
     let mut text = String::new();
     entry.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| invalid(&error))?;
-    Manifest::parse(&text, MANIFEST_FILE).map_err(|error| invalid(&error))
+    Ok(text)
 }
 
 /// With the causes: packing errors say what was tried, and their sources why it failed.

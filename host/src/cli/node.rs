@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Signal, getpid, kill_process};
 use tracing_subscriber::EnvFilter;
 
 use super::GlobalArguments;
@@ -24,9 +26,18 @@ pub struct NodeArguments {
     /// Where API, health and metrics are served [default: 0.0.0.0:22345].
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    /// End when standard input does, whose other end whoever started the node holds.
+    #[arg(long, hide = true)]
+    with_stdin: bool,
 }
 
+/// How long a node whose starter is gone may take to end in order.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(2);
+
 pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
+    if arguments.with_stdin {
+        std::thread::spawn(end_with_stdin);
+    }
     let config = match Config::load(sources(global, arguments)) {
         Ok(config) => config,
         Err(error) => {
@@ -48,6 +59,14 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
         log.flush();
     }
     code
+}
+
+/// Also a starter that was killed closes the pipe.
+fn end_with_stdin() {
+    let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    let _ = kill_process(getpid(), Signal::TERM);
+    std::thread::sleep(ORPHAN_TIMEOUT);
+    std::process::exit(Exit::Failed as i32);
 }
 
 fn sources(global: &GlobalArguments, arguments: NodeArguments) -> Sources {

@@ -19,6 +19,12 @@ impl Progress {
         Self(bar)
     }
 
+    pub fn waiting(label: String) -> Self {
+        let progress = Self(ProgressBar::new_spinner());
+        progress.wait(label);
+        progress
+    }
+
     pub fn advance(&self, bytes: usize) {
         self.0.inc(bytes as u64);
     }

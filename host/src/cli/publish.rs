@@ -1,7 +1,7 @@
 //! `typecase publish PATH`: pack, upload, wait until the release is active on every node or failed.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -13,9 +13,9 @@ use typecase_model::{AppName, Principal, Role};
 use super::answer::Answer;
 use super::client::{Client, Upload};
 use super::failure::{Exit, Failure};
-use super::local_bundle;
 use super::progress::Progress;
-use super::rollout;
+use super::project::Project;
+use super::{build, local_bundle, report, rollout};
 
 /// What the server keeps of a note; a longer one would be refused after the upload.
 const NOTE_CHARS_MAX: usize = 1_000;
@@ -38,6 +38,9 @@ const PIECE_BYTES: usize = 64 << 10;
 pub struct PublishArguments {
     /// A project folder (with typecase.toml), a bundle (.zip) or a bare component (.wasm, needs --name).
     path: PathBuf,
+    /// Run the project's build command first.
+    #[arg(long)]
+    build: bool,
     /// The app's name: a bare component needs it, in a manifest it is given already.
     #[arg(long, value_name = "APP")]
     name: Option<AppName>,
@@ -54,12 +57,18 @@ pub struct PublishArguments {
 }
 
 pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer, Failure> {
-    let bundle = local_bundle::open(&arguments.path, arguments.name.as_ref())?;
-    let app = arguments.name.unwrap_or(bundle.app);
+    if arguments.build {
+        build::build(&Project::open(&arguments.path)?).await?;
+    } else {
+        warn_of_newer_sources(&arguments.path);
+    }
+    let mut bundle = local_bundle::open(&arguments.path, arguments.name.as_ref())?;
+    bundle.unlink();
+    let app = arguments.name.unwrap_or_else(|| bundle.app.clone());
 
     let asked = Instant::now();
     may_publish(client).await?;
-    let round_trip = asked.elapsed().min(REFUSAL_WAIT_MAX);
+    let round_trip = asked.elapsed();
 
     let mut query = vec![
         ("activate", (!arguments.no_activate).to_string()),
@@ -69,11 +78,10 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     if !arguments.note.is_empty() {
         query.push(("note", arguments.note));
     }
-    let upload_time = Duration::from_secs(bundle.size_bytes / UPLOAD_BYTES_PER_SECOND_MIN);
-    let timeout = Duration::from_secs(arguments.timeout) + upload_time + ANSWER_GRACE;
+    let timeout = Duration::from_secs(arguments.timeout) + upload_time(bundle.size_bytes) + ANSWER_GRACE;
 
     let progress = Progress::upload(format!("{app}"), bundle.size_bytes);
-    let upload = upload(bundle.file, bundle.size_bytes, round_trip, &progress);
+    let upload = upload(bundle.file, bundle.size_bytes, round_trip, &progress, "preparing on the nodes");
     let result = client.put(&format!("/api/v1/apps/{app}/releases"), &query, upload, timeout).await;
     progress.clear();
     match result {
@@ -81,13 +89,13 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
         Err(failure) if failure.code() == "no-answer" || failure.code() == "server-unreachable" => {
             Err(failure.advise(format!("`typecase releases {app}` shows what became of it")))
         }
-        Err(failure) => Err(failure),
+        Err(failure) => Err(report::explained(failure, &app, bundle.manifest.as_ref())),
     }
 }
 
 /// Whether the server is there and lets us in is asked before megabytes are sent: an answer that
 /// arrives in the middle of an upload is easily lost.
-async fn may_publish(client: &Client) -> Result<(), Failure> {
+pub async fn may_publish(client: &Client) -> Result<(), Failure> {
     let Principal { role, .. } = rollout::parse(&client.get("/api/v1/me").await?)?;
     if role >= Role::Publisher {
         return Ok(());
@@ -99,7 +107,14 @@ async fn may_publish(client: &Client) -> Result<(), Failure> {
 
 /// The bundle as it is read. A large one is held back for as long as a refusal by its size alone takes
 /// to get here, because a server that refuses closes the connection, and its answer is lost in the rush.
-fn upload(file: File, size_bytes: u64, round_trip: Duration, progress: &Progress) -> Upload {
+pub fn upload(
+    file: File,
+    size_bytes: u64,
+    round_trip: Duration,
+    progress: &Progress,
+    then: &'static str,
+) -> Upload {
+    let round_trip = round_trip.min(REFUSAL_WAIT_MAX);
     let progress = progress.clone();
     let mut sent_bytes = 0;
     let pieces =
@@ -108,7 +123,7 @@ fn upload(file: File, size_bytes: u64, round_trip: Duration, progress: &Progress
             progress.advance(piece.len());
             sent_bytes += piece.len() as u64;
             if sent_bytes >= size_bytes {
-                progress.wait("preparing on the nodes".to_owned());
+                progress.wait(then.to_owned());
             }
         });
     let held_back = stream::once(async move {
@@ -118,6 +133,23 @@ fn upload(file: File, size_bytes: u64, round_trip: Duration, progress: &Progress
         pieces
     });
     Upload { body: Body::wrap_stream(held_back.flatten()), size_bytes, content_type: "application/zip" }
+}
+
+/// How long an upload may take.
+pub fn upload_time(size_bytes: u64) -> Duration {
+    Duration::from_secs(size_bytes / UPLOAD_BYTES_PER_SECOND_MIN)
+}
+
+/// A forgotten build is the commonest reason why a change is not to be seen.
+fn warn_of_newer_sources(path: &Path) {
+    // What is wrong with the project is said when it is packed.
+    let newer = Project::open(path).ok().and_then(|project| project.newer_source());
+    if let Some(newer) = newer {
+        eprintln!(
+            "warning: {} is newer than the component: `typecase publish --build` builds it first",
+            newer.display()
+        );
+    }
 }
 
 fn note(text: &str) -> Result<String, String> {

@@ -19,7 +19,8 @@ pub const ACTIVATE_TIMEOUT: Duration = Duration::from_secs(180);
 #[derive(Debug, Args)]
 pub struct RollbackArguments {
     app: AppName,
-    /// The release to serve; without it, the one that served before the active one.
+    /// The release to serve; without it, the one that served before the active one, so that a second roll back takes back
+    /// the first.
     #[arg(long, value_name = "N")]
     to: Option<ReleaseNumber>,
 }

@@ -2,7 +2,14 @@
 
 use std::net::IpAddr;
 
+use super::GlobalArguments;
 use super::failure::{Exit, Failure};
+
+/// Where a node is that nobody has said anything about.
+pub const USUAL_SERVER: &str = "http://127.0.0.1:22345";
+
+/// In the data folder of a node whose ports are not the usual ones: `typecase dev` runs such a node.
+pub const ADMIN_ADDRESS_FILE: &str = "admin-address";
 
 /// A node's admin address: scheme, host and port, nothing else.
 #[derive(Debug, Clone)]
@@ -13,6 +20,16 @@ pub struct Server {
 }
 
 impl Server {
+    /// The server that was given; or else the one whose data folder was.
+    pub fn of(global: &GlobalArguments) -> Result<Self, Failure> {
+        let beside = global.data.as_ref().filter(|_| global.server == USUAL_SERVER);
+        let address = beside.and_then(|data| std::fs::read_to_string(data.join(ADMIN_ADDRESS_FILE)).ok());
+        match address {
+            Some(address) => Self::parse(address.trim()),
+            None => Self::parse(&global.server),
+        }
+    }
+
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let refuse = |why: &str| {
             let detail = format!("--server {text}: {why}; write it like http://127.0.0.1:22345");

@@ -30,6 +30,27 @@ pub fn duration(duration_ms: u64) -> String {
     }
 }
 
+/// Three figures at most: `412 bytes`, `63.2 KiB`, `13 MiB`.
+pub fn size(bytes: u64) -> String {
+    let mut amount = bytes as f64;
+    for unit in ["bytes", "KiB", "MiB"] {
+        if amount < 1_024.0 {
+            return match unit {
+                "bytes" => format!("{bytes} bytes"),
+                _ if amount < 100.0 => format!("{amount:.1} {unit}"),
+                _ => format!("{amount:.0} {unit}"),
+            };
+        }
+        amount /= 1_024.0;
+    }
+    format!("{amount:.1} GiB")
+}
+
+/// As documents say it.
+pub fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// How long ago a moment was, coarse: for people who look at a table.
 pub fn ago(then_unix_ms: i64, now_unix_ms: i64) -> String {
     let seconds = now_unix_ms.saturating_sub(then_unix_ms) / 1_000;
@@ -67,6 +88,12 @@ mod tests {
     fn tables_are_aligned_and_bare() {
         let rows = vec![vec!["hello".to_owned(), "3".to_owned()], vec!["a".to_owned(), "-".to_owned()]];
         assert_eq!(table(&["APP", "ACTIVE"], rows), "APP    ACTIVE\nhello  3\na      -");
+    }
+
+    #[test]
+    fn sizes_have_few_figures() {
+        let shown = [412, 64_717, 200_000, 13_631_488, 3 << 30].map(size);
+        assert_eq!(shown, ["412 bytes", "63.2 KiB", "195 KiB", "13.0 MiB", "3.0 GiB"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `[limits]`: what apps get and may ask for, and what one node takes on altogether.
 
 use typecase_model::{LimitPolicy, Limits};
+use typecase_runtime::CompileEffort;
 
 use super::reader::{Reader, Section};
 
@@ -27,6 +28,8 @@ pub struct LimitsConfig {
     pub compile_timeout_ms: u32,
     /// Components compiled at once.
     pub compile_concurrency: u32,
+    /// How much of that time goes into fast code.
+    pub compile_effort: CompileEffort,
     /// Time that all nodes have to prepare a release before it fails.
     pub rollout_timeout_ms: u32,
 }
@@ -56,6 +59,12 @@ impl LimitsConfig {
             compile_memory_mb: section.number("compile_memory_mb", 2_048, 256..=MB_MAX),
             compile_timeout_ms: section.number("compile_timeout_ms", 120_000, 1_000..=HOUR_MS),
             compile_concurrency: section.number("compile_concurrency", 1, 1..=64),
+            compile_effort: section.choice(
+                "compile_effort",
+                "full",
+                &[("full", CompileEffort::Full), ("little", CompileEffort::Little)],
+                CompileEffort::Full,
+            ),
             rollout_timeout_ms: section.number("rollout_timeout_ms", 120_000, 1_000..=HOUR_MS),
         }
     }

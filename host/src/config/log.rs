@@ -17,6 +17,12 @@ pub struct LogConfig {
     pub access_file_mb: u32,
     /// Access log files that are kept, the current one included.
     pub access_files: u32,
+    /// An app's log file is turned over at this size, in MiB.
+    pub app_file_mb: u32,
+    /// Log files of each app that are kept, the current one included.
+    pub app_files: u32,
+    /// Whether what apps write shows in the node's own log too.
+    pub echo_apps: EchoApps,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +39,14 @@ pub enum AccessLog {
     File,
     Stdout,
     Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EchoApps {
+    /// When somebody looks: stderr is a terminal.
+    Auto,
+    Always,
+    Never,
 }
 
 impl LogConfig {
@@ -61,6 +75,14 @@ impl LogConfig {
             ),
             access_file_mb: section.number("access_file_mb", 64, 1..=65_536),
             access_files: section.number("access_files", 4, 1..=1_000),
+            app_file_mb: section.number("app_file_mb", 8, 1..=1_024),
+            app_files: section.number("app_files", 4, 1..=100),
+            echo_apps: section.choice(
+                "echo_apps",
+                "auto",
+                &[("auto", EchoApps::Auto), ("always", EchoApps::Always), ("never", EchoApps::Never)],
+                EchoApps::Auto,
+            ),
         }
     }
 }

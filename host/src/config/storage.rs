@@ -9,6 +9,8 @@ use super::reader::Reader;
 pub struct StorageConfig {
     /// A local folder, absolute.
     pub path: PathBuf,
+    /// Whether what was reported as done survives a power cut.
+    pub durable: bool,
 }
 
 impl StorageConfig {
@@ -18,6 +20,7 @@ impl StorageConfig {
             Some(path) => absolute(Path::new(&path)),
             None => data.join("storage"),
         };
-        Self { path }
+        let durable = section.choice("sync", "full", &[("full", true), ("off", false)], true);
+        Self { path, durable }
     }
 }

@@ -123,11 +123,7 @@ impl Control {
         if manifest.config.is_empty() {
             return Ok(());
         }
-        let config = match self.inner.store.app_config(app).await {
-            Ok(config) => config,
-            Err(StoreError::NotFound(_)) => AppConfig::never_set(app.clone()),
-            Err(error) => return Err(error.into()),
-        };
+        let config = self.stored_config(app).await?;
         manifest.resolve_config(&config)?;
         let open = config.values.iter().filter(|(name, value)| !value.secret && is_secret(manifest, name));
         let open: BTreeSet<ConfigName> = open.map(|(name, _)| name.clone()).collect();
@@ -135,6 +131,15 @@ impl Control {
             self.inner.store.seal_app_config(app, &open).await?;
         }
         Ok(())
+    }
+
+    /// What was set for an app, which need not be published yet.
+    pub(super) async fn stored_config(&self, app: &AppName) -> Result<AppConfig, ControlError> {
+        match self.inner.store.app_config(app).await {
+            Ok(config) => Ok(config),
+            Err(StoreError::NotFound(_)) => Ok(AppConfig::never_set(app.clone())),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn desired(&self, app: &AppName) -> Result<Option<Desired>, ControlError> {

@@ -1,11 +1,11 @@
 //! What a use case answers instead of a result: whose fault, may it be tried again, what to do.
 
 use typecase_bundle::BundleError;
-use typecase_model::manifest::LimitError;
 use typecase_model::settings::SettingsError;
 use typecase_model::{AppName, ConfigError, ConfigName, Digest, Generation, Receipt, ReleaseNumber};
-use typecase_runtime::InspectError;
 use typecase_store::StoreError;
+
+use crate::judge::{Finding, Objection};
 
 /// Whose turn it is to change something; each face translates it into its own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,8 @@ pub enum ControlError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    #[error(transparent)]
-    Component(#[from] InspectError),
-    #[error(transparent)]
-    Limit(#[from] LimitError),
-    #[error("this server cannot run the app:\n{}", .0.join("\n"))]
-    Unsupported(Vec<String>),
-    #[error(
-        "the bundle's typecase.toml says `{manifest}`, but it was published as `{asked}`: make the two agree"
-    )]
-    AppMismatch { asked: AppName, manifest: AppName },
+    #[error("{}", list(.0))]
+    Refused(Vec<Objection>),
     #[error(
         "the host `{host}` belongs to the app `{owner}` already: remove it from `hosts` in [app] of one of them"
     )]
@@ -76,10 +68,12 @@ pub enum ControlError {
     Settings(#[from] SettingsError),
     #[error("{}", .0.join("\n"))]
     SettingsUnfit(Vec<String>),
-    #[error("`{app}` never had another release serving: name the release to activate")]
+    #[error("`{app}` never had another release serving: name the release to activate (`--to N`)")]
     NothingToRollBackTo { app: AppName },
     #[error("release {release} of `{app}` failed: {reason}")]
     ReleaseFailed { app: AppName, release: ReleaseNumber, reason: String, receipts: Vec<Receipt> },
+    #[error("{count} readers follow logs on this node already: end one, or try another node")]
+    FollowersBusy { count: usize },
     #[error("the node's disk is full: free some space on it, then try again")]
     DiskFull,
     #[error("sign in first: the request has no valid API token")]
@@ -119,10 +113,7 @@ impl ControlError {
             Self::Store(StoreError::Corrupt { .. }) => "stored-data-corrupt",
             Self::Store(StoreError::Schema(_) | StoreError::Refused(_)) => "schema-mismatch",
             Self::Bundle(error) => error.code(),
-            Self::Component(error) => error.code(),
-            Self::Limit(_) => "limit-too-high",
-            Self::Unsupported(_) => "manifest-unsupported",
-            Self::AppMismatch { .. } => "app-name-mismatch",
+            Self::Refused(objections) => objections.first().map_or("internal", Objection::code),
             Self::HostTaken { .. } => "host-taken",
             Self::DigestMismatch { .. } => "digest-mismatch",
             Self::UploadTooLarge { .. } => "upload-too-large",
@@ -136,6 +127,7 @@ impl ControlError {
             Self::Settings(_) | Self::SettingsUnfit(_) => "settings-invalid",
             Self::NothingToRollBackTo { .. } => "no-previous-release",
             Self::ReleaseFailed { .. } => "release-failed",
+            Self::FollowersBusy { .. } => "followers-busy",
             Self::TokenInvalid => "token-invalid",
             Self::RoleMissing { .. } => "role-missing",
             Self::PasswordWrong => "password-wrong",
@@ -165,7 +157,7 @@ impl ControlError {
             Self::HostTaken { .. } | Self::NothingToRollBackTo { .. } => Class::Conflict,
             Self::Config(_) | Self::ConfigRequired { .. } => Class::Conflict,
             Self::ReleaseFailed { .. } => Class::Failed,
-            Self::UploadsBusy { .. } | Self::DiskFull => Class::Unavailable,
+            Self::UploadsBusy { .. } | Self::FollowersBusy { .. } | Self::DiskFull => Class::Unavailable,
             Self::TokenInvalid | Self::PasswordWrong => Class::NotSignedIn,
             Self::RoleMissing { .. } | Self::SetupLinkInvalid => Class::NotAllowed,
             Self::TooManyAttempts { .. } => Class::TooMany,
@@ -208,6 +200,15 @@ impl ControlError {
         }
     }
 
+    /// Why a bundle was refused, reason by reason.
+    pub fn findings(&self) -> Vec<Finding> {
+        match self {
+            Self::Refused(objections) => objections.iter().map(Finding::from).collect(),
+            Self::Bundle(error) if error.is_publishers_fault() => Finding::of_bundle(error),
+            _ => Vec::new(),
+        }
+    }
+
     /// When trying again may help, in seconds.
     pub fn retry_after_s(&self) -> Option<u64> {
         match self {
@@ -225,4 +226,8 @@ impl ControlError {
             _ => Self::Internal(format!("cannot {action}: {error}")),
         }
     }
+}
+
+fn list(objections: &[Objection]) -> String {
+    objections.iter().map(Objection::to_string).collect::<Vec<_>>().join("\n")
 }

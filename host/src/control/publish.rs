@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use typecase_bundle::{BundlePolicy, PackError};
-use typecase_model::{AppName, Generation, LimitPolicy, Manifest, Principal, Topic};
+use typecase_bundle::{BundleError, PackError};
+use typecase_model::{AppName, Generation, Manifest, Principal, Topic};
 use typecase_store::{Candidacy, NewRelease};
 
 use super::upload::{TemporaryFile, Uploaded};
 use super::{CHECKS_MAX, Control, ControlError};
+use crate::judge::{self, Judgement, Rules};
 
 /// What is kept of a publisher's remark.
 pub const NOTE_CHARS_MAX: usize = 1_000;
@@ -43,8 +44,12 @@ impl Control {
             return Err(ControlError::NoteTooLong { count, max: NOTE_CHARS_MAX });
         }
         let judged = self.judge(&app, uploaded).await?;
-        self.refuse_taken_hosts(&app, &judged.manifest).await?;
-        self.require_config(&app, &judged.manifest).await?;
+        let Judgement { manifest, objections, .. } = judged.judgement?;
+        if !objections.is_empty() {
+            return Err(ControlError::Refused(objections));
+        }
+        self.refuse_taken_hosts(&app, &manifest).await?;
+        self.require_config(&app, &manifest).await?;
         self.inner.store.put_bundle(judged.bundle.digest, judged.bundle.file.path()).await?;
         let candidacy = self
             .inner
@@ -52,7 +57,7 @@ impl Control {
             .create_candidate(&NewRelease {
                 app: &app,
                 digest: judged.bundle.digest,
-                manifest: &judged.manifest,
+                manifest: &manifest,
                 note: &note,
                 publisher: &publisher.name,
                 activate,
@@ -72,15 +77,17 @@ impl Control {
     }
 
     /// Looks at every byte of the upload, on a thread where that may block, a few uploads at a time.
-    async fn judge(&self, app: &AppName, uploaded: Uploaded) -> Result<Judged, ControlError> {
+    pub(super) async fn judge(&self, app: &AppName, uploaded: Uploaded) -> Result<Judged, ControlError> {
         let turn = self.inner.checks.clone().acquire_owned();
         let Ok(Ok(turn)) = tokio::time::timeout(JUDGE_WAIT_TIMEOUT, turn).await else {
             return Err(ControlError::UploadsBusy { count: CHECKS_MAX });
         };
         let job = Job {
             app: app.clone(),
-            limits: self.inner.settings.load().effective.limits,
-            policy: self.bundle_policy(),
+            rules: Rules {
+                limits: self.inner.settings.load().effective.limits,
+                bundle: self.bundle_policy(),
+            },
             wrapped: self.inner.uploads.temporary("wrapped"),
             _turn: turn,
         };
@@ -95,39 +102,53 @@ impl Control {
         app: &AppName,
         manifest: &Manifest,
     ) -> Result<(), ControlError> {
-        if manifest.app.hosts.is_empty() {
-            return Ok(());
+        match self.taken_hosts(app, manifest).await?.into_iter().next() {
+            Some((index, owner)) => {
+                Err(ControlError::HostTaken { host: manifest.app.hosts[index].clone(), owner })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Which of the manifest's hosts lead to another app, and to which.
+    pub(super) async fn taken_hosts(
+        &self,
+        app: &AppName,
+        manifest: &Manifest,
+    ) -> Result<Vec<(usize, AppName)>, ControlError> {
+        let hosts = &manifest.app.hosts;
+        let mut taken = Vec::new();
+        if hosts.is_empty() {
+            return Ok(taken);
         }
         for other in self.inner.store.desired().await? {
             if other.app.name == *app {
                 continue;
             }
-            for release in [other.active, other.candidate].into_iter().flatten() {
-                let taken = manifest
-                    .app
-                    .hosts
-                    .iter()
-                    .find(|host| release.manifest.app.hosts.iter().any(|h| h.eq_ignore_ascii_case(host)));
-                if let Some(host) = taken {
-                    return Err(ControlError::HostTaken { host: host.clone(), owner: other.app.name });
-                }
+            let releases: Vec<_> = [other.active, other.candidate].into_iter().flatten().collect();
+            let theirs = |host: &String| {
+                let mut hosts = releases.iter().flat_map(|release| &release.manifest.app.hosts);
+                hosts.any(|theirs| theirs.eq_ignore_ascii_case(host))
+            };
+            for (index, _) in hosts.iter().enumerate().filter(|(_, host)| theirs(host)) {
+                taken.push((index, other.app.name.clone()));
             }
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
-/// A bundle this server can run, ready to be stored.
-struct Judged {
-    /// What is stored: the upload, or the bundle a bare component was wrapped into.
-    bundle: Uploaded,
-    manifest: Manifest,
+/// A bundle that was looked at.
+pub(super) struct Judged {
+    /// What would be stored: the upload, or the bundle a bare component was wrapped into.
+    pub(super) bundle: Uploaded,
+    pub(super) size_bytes: u64,
+    pub(super) judgement: Result<Judgement, BundleError>,
 }
 
 struct Job {
     app: AppName,
-    limits: LimitPolicy,
-    policy: BundlePolicy,
+    rules: Rules,
     /// Where the bundle of a bare component is written.
     wrapped: TemporaryFile,
     /// Held by the work itself: it goes on for a while when the publisher goes away.
@@ -136,27 +157,17 @@ struct Job {
 
 impl Job {
     fn run(self, mut bundle: Uploaded) -> Result<Judged, ControlError> {
-        let Self { app, limits, policy, wrapped, _turn } = self;
+        let Self { app, rules, wrapped, _turn } = self;
         if is_bare_component(bundle.file.path())? {
             let written = typecase_bundle::wrap_component(&app, bundle.file.path(), wrapped.path());
             bundle.digest = written.map_err(wrapping_failed)?.digest;
             bundle.file = wrapped;
         }
-        let checked = typecase_bundle::check(bundle.file.path(), &policy)?;
-        let manifest = checked.manifest.clone();
-        if manifest.app.name != app {
-            let (asked, manifest) = (app, manifest.app.name);
-            return Err(ControlError::AppMismatch { asked, manifest });
-        }
-        let unsupported = manifest.unsupported();
-        if !unsupported.is_empty() {
-            return Err(ControlError::Unsupported(unsupported));
-        }
-        manifest.resolve_limits(&limits)?;
-        if let Some(component) = checked.component()? {
-            typecase_runtime::inspect(&component)?;
-        }
-        Ok(Judged { bundle, manifest })
+        let path = bundle.file.path();
+        let size =
+            std::fs::metadata(path).map_err(|error| ControlError::disk("look at the upload", error))?;
+        let judgement = judge::judge(path, Some(&app), &rules);
+        Ok(Judged { size_bytes: size.len(), judgement, bundle })
     }
 }
 

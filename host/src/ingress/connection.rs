@@ -25,6 +25,9 @@ const HEADERS_MAX: usize = 100;
 /// Requests in progress on one h2c connection.
 const STREAMS_MAX: u32 = 128;
 
+/// Small answers leave in one piece: the kernel takes that sooner than a list of a head and a body.
+const FLAT_BYTES_MAX: usize = 1_024;
+
 /// Serves one connection to its end. `permit` is its place among the node's connections.
 pub async fn serve(
     ingress: Arc<Ingress>,
@@ -144,6 +147,16 @@ impl Write for WatchedIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
+        if slices.len() > 1 && bytes <= FLAT_BYTES_MAX {
+            let mut flat = [0; FLAT_BYTES_MAX];
+            let mut end = 0;
+            for slice in slices {
+                flat[end..end + slice.len()].copy_from_slice(slice);
+                end += slice.len();
+            }
+            return self.poll_write(cx, &flat[..end]);
+        }
         let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.watch.sent(&poll);
         poll

@@ -22,6 +22,9 @@ const H2_CONTROL_BYTES_MAX: usize = 64;
 
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// In place of a time: the state is newer than the last sweep, and the next one reads the clock for it.
+const SINCE_LAST_SWEEP: u64 = u64::MAX;
+
 /// What a connection is doing, for the sweep.
 pub struct Watch {
     origin: Instant,
@@ -32,7 +35,7 @@ pub struct Watch {
     is_h2: AtomicBool,
     /// The kernel takes no more for now; how long that may last is its business, see `SEND_STALL`.
     is_full: AtomicBool,
-    /// When the present state began, in milliseconds since `origin`.
+    /// When a sweep first saw the present state, in milliseconds since `origin`.
     since_ms: AtomicU64,
     expired: Notify,
     /// Answers of guests, over h2c.
@@ -49,7 +52,7 @@ pub struct Watches(Arc<Mutex<Vec<Weak<Watch>>>>);
 impl Watch {
     fn enter(&self, in_head: bool) {
         self.in_head.store(in_head, Ordering::Relaxed);
-        self.since_ms.store(self.origin.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.since_ms.store(SINCE_LAST_SWEEP, Ordering::Relaxed);
     }
 
     /// Bytes came from the client.
@@ -105,7 +108,13 @@ impl Watch {
         }
         let allowed = if self.is_in_head() { timeouts.header } else { timeouts.idle };
         let now_ms = self.origin.elapsed().as_millis() as u64;
-        now_ms.saturating_sub(self.since_ms.load(Ordering::Relaxed)) > allowed.as_millis() as u64
+        match self.since_ms.load(Ordering::Relaxed) {
+            SINCE_LAST_SWEEP => {
+                self.since_ms.store(now_ms, Ordering::Relaxed);
+                false
+            }
+            since_ms => now_ms.saturating_sub(since_ms) > allowed.as_millis() as u64,
+        }
     }
 }
 

@@ -34,6 +34,11 @@ impl Api {
         self.send(Method::PUT, &format!("/api/v1/apps/{app}/releases{query}"), upload.into()).await
     }
 
+    /// The same upload, to hear what would become of it.
+    pub async fn check(&self, app: &str, upload: impl Into<Bytes>) -> Answer {
+        self.send(Method::POST, &format!("/api/v1/apps/{app}/check"), upload.into()).await
+    }
+
     pub async fn activate(&self, app: &str, release: u64) -> Answer {
         self.post(&format!("/api/v1/apps/{app}/activate"), &json!({ "release": release })).await
     }
@@ -54,6 +59,14 @@ impl Api {
         let path = format!("/api/v1/apps/{app}/releases/{release}/receipts");
         let document = self.get(&path).await.expect(200).json();
         document["receipts"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Lines of an app's log, oldest first: entries, and notices about what is missing. `query` is empty or starts
+    /// with `?`.
+    pub async fn log(&self, app: &str, query: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/api/v1/apps/{app}/logs{query}")).await.expect(200);
+        assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        answer.text().lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
     }
 
     /// Fails the test when there is no answer at all.

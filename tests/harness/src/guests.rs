@@ -19,6 +19,15 @@ pub fn guest(name: &str) -> PathBuf {
     project(&root().join("tests/guests").join(name))
 }
 
+/// A project of Spin's among the guests, built.
+pub fn spin_project(name: &str) -> PathBuf {
+    let folder = root().join("tests/guests").join(name);
+    let component =
+        folder.join("target/wasm32-wasip2/release").join(format!("{}.wasm", name.replace('-', "_")));
+    assert!(component.is_file(), "{} is not built: run `cargo xtask guests`", folder.display());
+    folder
+}
+
 /// The component that a project's manifest names.
 pub fn component_path(project: &Path) -> PathBuf {
     let manifest = project.join("typecase.toml");
@@ -70,6 +79,21 @@ pub fn reworded(component: &[u8], text: &str, other: &str) -> Vec<u8> {
     let [place] = places[..] else { panic!("`{text}` is in the component {} times, not once", places.len()) };
     let mut changed = component.to_vec();
     changed[place..place + text.len()].copy_from_slice(other.as_bytes());
+    changed
+}
+
+/// As [`reworded`], for components that hold a text more than once: engines keep the source beside what they made of it.
+pub fn reworded_everywhere(component: &[u8], text: &str, other: &str) -> Vec<u8> {
+    assert_eq!(text.len(), other.len(), "a text is replaced by one of the same length");
+    let mut changed = component.to_vec();
+    let mut count = 0;
+    for place in 0..=component.len() - text.len() {
+        if component[place..].starts_with(text.as_bytes()) {
+            changed[place..place + text.len()].copy_from_slice(other.as_bytes());
+            count += 1;
+        }
+    }
+    assert!(count > 0, "`{text}` is not in the component");
     changed
 }
 

@@ -171,6 +171,18 @@ impl TestNode {
         .await
     }
 
+    /// The entry of an app's log whose JSON contains all of these texts, once it is there.
+    pub async fn app_entry(&self, app: &str, texts: &[&str]) -> Value {
+        eventually(&format!("an entry in the log of {app} with {texts:?}"), async || {
+            let mut log = self.api().log(app, "?tail=10000").await.into_iter();
+            log.find(|entry| {
+                let shown = entry.to_string();
+                texts.iter().all(|text| shown.contains(text))
+            })
+        })
+        .await
+    }
+
     pub fn process_id(&self) -> u32 {
         self.child.as_ref().expect("the node runs").id()
     }

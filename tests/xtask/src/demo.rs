@@ -16,8 +16,9 @@ use node::DemoNode;
 /// The examples in Rust with a path that each answers, in the order in which they are published.
 const RUST: &[(&str, &str)] =
     &[("hello", "/"), ("hello-p3", "/"), ("stream", "/events?count=3&interval_ms=100")];
-const JAVASCRIPT: (&str, &str) = ("hello-js", "/");
-/// Compiling the JavaScript engine is the slowest thing that happens here.
+/// Examples in other languages; who lacks a tool chain misses only these.
+const OTHERS: &[(&str, &str)] = &[("hello-js", "/"), ("hello-python", "/"), ("hello-go", "/")];
+/// Compiling the engines of JavaScript and Python is the slowest thing that happens here.
 const PUBLISH_TIMEOUT_SECONDS: &str = "180";
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -34,7 +35,11 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let root = workspace::root();
 
     guests::examples()?;
-    let javascript = guests::javascript();
+    for (language, build) in guests::OTHERS {
+        if let Err(why) = build() {
+            eprintln!("==> skipping {language}, everything else works without it: {why:#}");
+        }
+    }
     let profile = if options.release { "release" } else { "debug" };
     step(&format!(
         "building the server ({})",
@@ -52,19 +57,19 @@ pub fn run(arguments: &[String]) -> Result<()> {
     run_command(&mut build)?;
 
     let server = workspace::binary(profile, "typecase");
-    let mut node = DemoNode::start(&server, options.keep)?;
+    // A compiler that is itself built for debugging is slow enough.
+    let compile_effort = if options.release { "full" } else { "little" };
+    let mut node = DemoNode::start(&server, options.keep, compile_effort)?;
     let mut served = Vec::new();
     for (name, path) in RUST {
         publish(&server, &node, &root.join("examples").join(name))?;
         served.push((*name, *path));
     }
-    match javascript {
-        Ok(()) => {
-            publish(&server, &node, &root.join("examples").join(JAVASCRIPT.0))?;
-            served.push(JAVASCRIPT);
-        }
-        Err(why) => {
-            eprintln!("==> skipping {}, everything else works without it: {why:#}", JAVASCRIPT.0)
+    for (name, path) in OTHERS {
+        let project = root.join("examples").join(name);
+        if guests::is_built(&project) {
+            publish(&server, &node, &project)?;
+            served.push((*name, *path));
         }
     }
 

@@ -24,6 +24,11 @@ pub const NODE: Program = Program {
 };
 pub const NPM: Program =
     Program { name: "npm", packages: &["npm"], why: "fetches componentize-js for the JavaScript example" };
+pub const PYTHON: Program = Program {
+    name: "python3",
+    packages: &["python3", "python3-venv"],
+    why: "builds the example in Python, and brings Go where there is none",
+};
 pub const WRK: Program = Program { name: "wrk", packages: &["wrk"], why: "makes the bench's load" };
 pub const NGINX: Program = Program {
     name: "nginx",
@@ -51,13 +56,7 @@ pub fn programs(wanted: &[Program]) -> Result<()> {
     }
     let packages: Vec<&str> = missing.iter().flat_map(|program| program.packages).copied().collect();
     if is_root() && is_there("apt-get") {
-        step(&format!("installing Debian packages: {}", packages.join(" ")));
-        let root = workspace::root();
-        run(program("apt-get", &root).args(["update", "-qq"]))?;
-        return run(program("apt-get", &root)
-            .args(["install", "-y", "-qq", "--no-install-recommends"])
-            .args(&packages)
-            .env("DEBIAN_FRONTEND", "noninteractive"));
+        return apt_install(&packages);
     }
     let list: Vec<String> =
         missing.iter().map(|program| format!("  {}: {}", program.name, program.why)).collect();
@@ -66,6 +65,19 @@ pub fn programs(wanted: &[Program]) -> Result<()> {
         list.join("\n"),
         packages.join(" ")
     )
+}
+
+/// Makes sure that Python is there, with what makes virtual environments: Debian keeps that apart.
+pub fn python() -> Result<()> {
+    programs(&[PYTHON])?;
+    let root = workspace::root();
+    if succeeds(program("python3", &root).args(["-c", "import venv, ensurepip"])) {
+        return Ok(());
+    }
+    if is_root() && is_there("apt-get") {
+        return apt_install(&["python3-venv"]);
+    }
+    bail!("python3 cannot make virtual environments; on Debian or Ubuntu: sudo apt-get install python3-venv")
 }
 
 /// Makes sure that Rust can compile for a target.
@@ -103,6 +115,16 @@ pub fn is_there(name: &str) -> bool {
     };
     // Debian keeps nginx in /usr/sbin, which is not on everybody's PATH.
     env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(name).is_file())
+}
+
+fn apt_install(packages: &[&str]) -> Result<()> {
+    step(&format!("installing Debian packages: {}", packages.join(" ")));
+    let root = workspace::root();
+    run(program("apt-get", &root).args(["update", "-qq"]))?;
+    run(program("apt-get", &root)
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(packages)
+        .env("DEBIAN_FRONTEND", "noninteractive"))
 }
 
 fn is_root() -> bool {

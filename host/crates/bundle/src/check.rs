@@ -74,6 +74,11 @@ impl CheckedBundle {
         Ok(Some(bytes))
     }
 
+    /// How many files there are below `assets/`.
+    pub fn assets_len(&self) -> usize {
+        self.entries.assets.len()
+    }
+
     pub fn has_assets(&self) -> bool {
         !self.entries.assets.is_empty()
     }

@@ -13,7 +13,9 @@ mod policy;
 pub use assets::{Asset, AssetRequest, Assets, AssetsError};
 pub use check::{CheckedBundle, check};
 pub use error::BundleError;
-pub use pack::{PackError, Packed, Written, pack, pack_component, wrap_component};
+pub use pack::{
+    PackError, Packed, Written, pack, pack_component, pack_project, read_manifest, wrap_component,
+};
 pub use policy::BundlePolicy;
 
 /// The folder of the static files in a bundle.

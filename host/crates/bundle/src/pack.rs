@@ -48,11 +48,16 @@ pub struct Written {
 }
 
 /// Packs the folder that has a `typecase.toml`.
-///
-/// Of the assets folder everything is packed except what no one means to serve: `.git`, `.DS_Store`
-/// and `Thumbs.db`. Symbolic links are refused rather than followed.
 pub fn pack(project_dir: &Path) -> Result<Packed, PackError> {
     let (text, manifest) = read_manifest(project_dir)?;
+    pack_project(project_dir, &text, &manifest)
+}
+
+/// Packs a folder under a manifest that was read already; `text` is what the bundle keeps of it.
+///
+/// Of the assets folder everything is packed except hidden files, which no one means to serve, but for `.well-known`, and
+/// `Thumbs.db`. Symbolic links are refused rather than followed.
+pub fn pack_project(project_dir: &Path, text: &str, manifest: &Manifest) -> Result<Packed, PackError> {
     let file = temporary()?;
     let written = write(file.path(), |zip| {
         add(zip, MANIFEST_FILE, &mut text.as_bytes())?;
@@ -100,7 +105,8 @@ pub fn wrap_component(name: &AppName, component: &Path, out: &Path) -> Result<Wr
     })
 }
 
-fn read_manifest(project_dir: &Path) -> Result<(String, Manifest), PackError> {
+/// The manifest of a project folder: its text, and what it says.
+pub fn read_manifest(project_dir: &Path) -> Result<(String, Manifest), PackError> {
     let path = project_dir.join(MANIFEST_FILE);
     let mut bytes = Vec::new();
     match File::open(&path) {

@@ -6,6 +6,7 @@
 pub mod announcement;
 pub mod app_config;
 pub mod limits;
+pub mod log;
 pub mod manifest;
 pub mod names;
 pub mod node;
@@ -14,8 +15,9 @@ pub mod release;
 pub mod settings;
 
 pub use announcement::{Topic, UnknownTopic};
-pub use app_config::{AppConfig, ConfigError, ConfigName};
+pub use app_config::{AppConfig, ConfigError, ConfigName, ConfigProblem};
 pub use limits::{LimitPolicy, Limits};
+pub use log::{EntryLevel, EntrySource, LogEntry};
 pub use manifest::{Manifest, ManifestError};
 pub use names::{AppName, Digest, Generation, NameError, NodeId, ReleaseNumber};
 pub use node::{Node, NodeHealth};

@@ -91,7 +91,8 @@ impl RunningBody {
             Poll::Pending => {
                 ready!(self.idle.as_mut().poll(cx));
                 self.guest = None;
-                let detail = format!("no piece of the body came for {:?}", self.idle_max);
+                let detail =
+                    format!("no piece of the response's body came for {:?} (`timeout_ms`)", self.idle_max);
                 self.fail(CallError::new(CallErrorKind::Timeout, detail))
             }
         }

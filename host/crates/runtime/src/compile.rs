@@ -1,27 +1,26 @@
 //! Compilation in a child process: the same binary, niced, with limits on memory, CPU and time.
 //!
 //! A compiler run on hostile input can take minutes and gigabytes, which wasmtime does not call a bug; in a
-//! child it can neither stall nor take down the server that goes on serving.
+//! child it can neither stall nor take down the server that goes on serving. A child compiles one component and ends;
+//! with [`CompileEffort::Little`] it stays for the next one, which is often nearly the same.
 
-use std::ffi::OsString;
-use std::path::Path;
-use std::process::Stdio;
+mod child;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal};
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::engine::{WasiGeneration, compiler_engine};
+use crate::engine::{CompileEffort, WasiGeneration};
+use worker::{Worker, WorkerError};
+
+pub use child::child_main;
 
 /// The hidden command of the binary that [`child_main`] serves.
 pub const CHILD_COMMAND: &str = "compile-component";
-
-/// How much of the child's error text is kept.
-const ERROR_BYTES_MAX: u64 = 16 * 1024;
-
-const NICENESS: i32 = 10;
 
 /// The bounds of one compilation.
 #[derive(Debug, Clone)]
@@ -31,11 +30,12 @@ pub struct CompilePolicy {
     pub timeout_ms: u32,
     /// Compilations at once.
     pub concurrency: u32,
+    pub effort: CompileEffort,
 }
 
 impl Default for CompilePolicy {
     fn default() -> Self {
-        Self { memory_mb: 2_048, timeout_ms: 120_000, concurrency: 1 }
+        Self { memory_mb: 2_048, timeout_ms: 120_000, concurrency: 1, effort: CompileEffort::Full }
     }
 }
 
@@ -52,20 +52,34 @@ pub enum CompileError {
     Start(#[source] std::io::Error),
 }
 
+/// What a child is asked for, a line of JSON each. Paths are bytes: not all are Unicode.
+#[derive(Debug, Serialize, Deserialize)]
+struct Job {
+    generation: WasiGeneration,
+    input: Vec<u8>,
+    output: Vec<u8>,
+}
+
+/// What it answers, a line each too.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    /// None: the code is in the output file.
+    refusal: Option<String>,
+}
+
 /// Starts compile children, a few at a time.
 #[derive(Debug)]
 pub struct Compiler {
     policy: CompilePolicy,
     turns: Semaphore,
+    /// Children that wait for their next job.
+    kept: Mutex<Vec<Worker>>,
 }
-
-/// The file this process runs, also when an upgrade has put another one, or none, in its place.
-const OWN_PROGRAM: &str = "/proc/self/exe";
 
 impl Compiler {
     pub fn new(policy: CompilePolicy) -> Self {
         let turns = Semaphore::new(policy.concurrency.max(1) as usize);
-        Self { policy, turns }
+        Self { policy, turns, kept: Mutex::default() }
     }
 
     /// Compiles the component at `input` to native code at `output`.
@@ -76,80 +90,45 @@ impl Compiler {
         output: &Path,
     ) -> Result<(), CompileError> {
         let _turn = self.turns.acquire().await;
-        let mut child = Command::new(OWN_PROGRAM)
-            .arg0("typecase")
-            .arg(CHILD_COMMAND)
-            .arg(generation.as_str())
-            .arg(self.policy.memory_mb.to_string())
-            .arg(self.policy.timeout_ms.to_string())
-            .arg(std::process::id().to_string())
-            .arg(input)
-            .arg(output)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(CompileError::Start)?;
-        let stderr = child.stderr.take();
-        let run = async {
-            let mut text = Vec::new();
-            if let Some(stderr) = stderr {
-                let _ = stderr.take(ERROR_BYTES_MAX).read_to_end(&mut text).await;
-            }
-            (child.wait().await, String::from_utf8_lossy(&text).trim().to_owned())
-        };
+        let job = Job { generation, input: bytes(input), output: bytes(output) };
         let deadline = Duration::from_millis(u64::from(self.policy.timeout_ms));
-        match tokio::time::timeout(deadline, run).await {
+        match tokio::time::timeout(deadline, self.run(&job)).await {
             Err(_) => Err(CompileError::Timeout(self.policy.timeout_ms)),
-            Ok((Err(error), _)) => Err(CompileError::Start(error)),
-            Ok((Ok(status), _)) if status.success() => Ok(()),
-            Ok((Ok(status), text)) if status.code() == Some(1) => Err(CompileError::Refused(text)),
-            Ok((Ok(status), _)) => Err(CompileError::Stopped(status.to_string(), self.policy.memory_mb)),
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(refusal))) => Err(CompileError::Refused(refusal)),
+            Ok(Err(WorkerError::Start(error))) => Err(CompileError::Start(error)),
+            Ok(Err(WorkerError::Ended(how))) => Err(CompileError::Stopped(how, self.policy.memory_mb)),
         }
     }
-}
 
-/// The child's whole life: limit itself, read, compile, write. Returns the exit code.
-///
-/// Arguments: generation, memory in MiB, time in milliseconds, process id of the server, input path, output path.
-pub fn child_main(arguments: &[OsString]) -> u8 {
-    match child(arguments) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("{error}");
-            1
+    /// One job, by a child that is there or by a new one.
+    async fn run(&self, job: &Job) -> Result<Option<String>, WorkerError> {
+        // One that has ended while it waited, for want of memory perhaps, says nothing about this job.
+        if let Some(mut kept) = self.take_kept()
+            && let Ok(answer) = kept.run(job).await
+        {
+            return Ok(self.keep(kept, answer).await);
         }
+        let mut worker = Worker::start(&self.policy)?;
+        let answer = worker.run(job).await?;
+        Ok(self.keep(worker, answer).await)
+    }
+
+    fn take_kept(&self) -> Option<Worker> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    async fn keep(&self, worker: Worker, answer: Answer) -> Option<String> {
+        match self.policy.effort {
+            CompileEffort::Full => worker.end().await,
+            CompileEffort::Little => {
+                self.kept.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+            }
+        }
+        answer.refusal
     }
 }
 
-fn child(arguments: &[OsString]) -> Result<(), String> {
-    let [generation, memory_mb, timeout_ms, server, input, output] = arguments else {
-        return Err("this command is started by the server, not by hand".into());
-    };
-    let number = |text: &OsString| text.to_str().and_then(|text| text.parse::<u64>().ok());
-    let generation = generation.to_str().and_then(WasiGeneration::parse).ok_or("bad generation")?;
-    let memory_bytes = number(memory_mb).ok_or("bad memory limit")? * 1024 * 1024;
-    let cpu_s = number(timeout_ms).ok_or("bad time limit")? * 4 / 1_000;
-    limit_self(memory_bytes, cpu_s).map_err(|error| format!("setting limits: {error}"))?;
-    let parent = rustix::process::getppid().map(|parent| u64::from(parent.as_raw_pid().unsigned_abs()));
-    if parent != number(server) {
-        return Err("the server that wanted this is gone".into());
-    }
-    let component = std::fs::read(input).map_err(|error| format!("reading the input: {error}"))?;
-    let engine = compiler_engine(generation).map_err(|error| format!("{error:#}"))?;
-    let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
-    std::fs::write(output, code).map_err(|error| format!("writing the code: {error}"))
-}
-
-fn limit_self(memory_bytes: u64, cpu_s: u64) -> rustix::io::Result<()> {
-    let to = |limit: u64| Rlimit { current: Some(limit), maximum: Some(limit) };
-    // A server that was killed must not leave a compiler behind, which writes into the next one's cache.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    rustix::process::setrlimit(Resource::Data, to(memory_bytes))?;
-    rustix::process::setrlimit(Resource::Cpu, to(cpu_s.max(1)))?;
-    rustix::process::setrlimit(Resource::Core, to(0))?;
-    rustix::process::nice(NICENESS)?;
-    Ok(())
+fn bytes(path: &Path) -> Vec<u8> {
+    PathBuf::from(path).into_os_string().into_encoded_bytes()
 }

@@ -34,7 +34,7 @@ impl Component {
     /// Gives the component one request and returns when it has answered with headers.
     ///
     /// `request_id` is for logs. Must be called on a runtime of the data plane: the guest computes in the
-    /// caller's task. Failures have been logged and counted when they are returned.
+    /// caller's task. Failures have been reported and counted when they are returned.
     pub async fn call(
         &self,
         request: http::Request<RequestBody>,
@@ -53,7 +53,7 @@ impl Component {
         let result = match result {
             Ok(response) if response.status().is_informational() => {
                 // It would end the connection, or be taken for the head of another answer.
-                let detail = format!("the guest answered with the interim status {}", response.status());
+                let detail = format!("answered with the interim status {}", response.status());
                 Err(CallError::new(CallErrorKind::NoResponse, detail))
             }
             Err(error)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
-use typecase_model::Limits;
+use typecase_model::{EntryLevel, EntrySource, Limits};
 use wasmtime::{Engine, Store};
 
 use crate::config::{ConfigSnapshot, ReleaseConfig};
@@ -12,10 +12,11 @@ use crate::cpu::CpuMeter;
 use crate::engine::WasiGeneration;
 use crate::error::{CallError, CallErrorKind};
 use crate::labels::ComponentLabels;
+use crate::log_sink::{AppLog, LogSink, Words};
 use crate::state::InstanceState;
 
 pub(crate) struct Context {
-    pub(crate) labels: Arc<ComponentLabels>,
+    log: Arc<AppLog>,
     pub(crate) limits: Limits,
     /// The node's allowance of instances that wait for a request.
     pub(crate) idle_slots: Arc<Semaphore>,
@@ -29,6 +30,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(
         labels: ComponentLabels,
+        log: LogSink,
         limits: Limits,
         idle_slots: Arc<Semaphore>,
         config: Option<Arc<ReleaseConfig>>,
@@ -36,12 +38,13 @@ impl Context {
         engine: Engine,
     ) -> Arc<Self> {
         let failures = AtomicU64::new(0);
-        Arc::new(Self { labels: Arc::new(labels), limits, idle_slots, config, generation, engine, failures })
+        let log = Arc::new(AppLog::new(labels, log));
+        Arc::new(Self { log, limits, idle_slots, config, generation, engine, failures })
     }
 
     pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
         let config = self.config.as_ref().map(|config| config.snapshot());
-        InstanceState::new_store(&self.engine, &self.limits, self.labels.clone(), config, request_id, cpu)
+        InstanceState::new_store(&self.engine, &self.limits, self.log.clone(), config, request_id, cpu)
     }
 
     /// Whether an instance that took these values would take the same ones now.
@@ -61,23 +64,21 @@ impl Context {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Logs a failed call once, where it is known best; the client learns the kind and the request id.
-    pub(crate) fn report(&self, error: &CallError, request_id: &str) {
+    /// Reports a failed call once, where it is known best; the client learns the kind and the request id.
+    pub(crate) fn report(&self, error: &CallError, request_id: &Arc<str>) {
         if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
-            tracing::debug!(app.name = %self.labels.app, request.id = request_id, "{error}");
+            let app = &self.log.labels.app;
+            tracing::debug!(app.name = %app, request.id = &**request_id, "{error}");
             return;
         }
         self.failures.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            target: "guest",
-            {
-                app.name = %self.labels.app,
-                release.number = self.labels.release,
-                request.id = request_id,
-                error.code = error.kind.code(),
-            },
-            "call failed: {}",
-            error.detail
-        );
+        let words = Words {
+            level: EntryLevel::Error,
+            source: EntrySource::Host,
+            message: &error.detail,
+            context: None,
+            error_code: Some(error.kind.code()),
+        };
+        self.log.write(request_id, &words);
     }
 }

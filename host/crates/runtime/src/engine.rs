@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     WasmBacktraceDetails,
 };
 
@@ -57,6 +57,28 @@ impl WasiGeneration {
     }
 }
 
+/// How much the compiler does for speed at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CompileEffort {
+    #[default]
+    Full,
+    /// Compiles in about half of the time, into code that runs slower: for whoever compiles after each change.
+    Little,
+}
+
+impl CompileEffort {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Little => "little",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Full, Self::Little].into_iter().find(|effort| effort.as_str() == text)
+    }
+}
+
 /// The pool's size: how many instances of one engine may live at once, and how much memory each.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolSize {
@@ -65,8 +87,11 @@ pub struct PoolSize {
 }
 
 /// What the compiler and the code it makes depend on; the same in the server and in the compile child.
-fn code_config(generation: WasiGeneration) -> Config {
+fn code_config(generation: WasiGeneration, effort: CompileEffort) -> Config {
     let mut config = Config::new();
+    if effort == CompileEffort::Little {
+        config.cranelift_opt_level(OptLevel::None);
+    }
     config.epoch_interruption(true);
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.max_wasm_stack(WASM_STACK_BYTES);
@@ -83,13 +108,17 @@ fn code_config(generation: WasiGeneration) -> Config {
 }
 
 /// An engine for the compile child: no pool, because it runs nothing.
-pub fn compiler_engine(generation: WasiGeneration) -> wasmtime::Result<Engine> {
-    Engine::new(&code_config(generation))
+pub fn compiler_engine(generation: WasiGeneration, effort: CompileEffort) -> wasmtime::Result<Engine> {
+    Engine::new(&code_config(generation, effort))
 }
 
 /// An engine that serves, with its instances in a pool of fixed size.
-pub fn serving_engine(generation: WasiGeneration, size: PoolSize) -> wasmtime::Result<Engine> {
-    let mut config = code_config(generation);
+pub fn serving_engine(
+    generation: WasiGeneration,
+    effort: CompileEffort,
+    size: PoolSize,
+) -> wasmtime::Result<Engine> {
+    let mut config = code_config(generation, effort);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(size.instances_max)
         .total_core_instances(size.instances_max.saturating_mul(4))

@@ -4,12 +4,23 @@ use std::fmt;
 
 use wasmtime::component::ResourceTableError;
 
-/// A failed call. The kind is for the client, the detail for the log.
+use crate::crash;
+
+/// A failed call. The kind is for the client, the detail for the app's log.
 #[derive(Debug)]
 pub struct CallError {
     pub kind: CallErrorKind,
-    /// Text with backtrace and source, never shown to clients.
+    /// What happened in a line, and where in those below it; never shown to clients.
     pub detail: String,
+}
+
+/// What a failed instance leaves behind that tells why.
+#[derive(Debug, Default)]
+pub(crate) struct Ending {
+    /// It was refused more memory than this.
+    pub(crate) memory_refused_mb: Option<u32>,
+    /// What its language said of the failure.
+    pub(crate) last_words: Option<String>,
 }
 
 /// The kinds of failure that a client can tell apart.
@@ -60,20 +71,24 @@ impl CallError {
         Self { kind, detail: detail.to_string() }
     }
 
+    pub(crate) fn timed_out(timeout_ms: u32) -> Self {
+        Self::new(CallErrorKind::Timeout, format!("no response within {timeout_ms} ms (`timeout_ms`)"))
+    }
+
     /// Classifies what wasmtime returned from a guest's run.
-    pub(crate) fn from_wasm(error: &wasmtime::Error, memory_refused: bool) -> Self {
+    pub(crate) fn from_wasm(error: &wasmtime::Error, ending: &Ending) -> Self {
         let kind = if error.is::<Interrupted>() {
             CallErrorKind::CpuLimit
         } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             CallErrorKind::Overloaded
         } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
             CallErrorKind::ResourceLimit
-        } else if memory_refused {
+        } else if ending.memory_refused_mb.is_some() {
             CallErrorKind::MemoryLimit
         } else {
             CallErrorKind::Trap
         };
-        Self { kind, detail: format!("{error:?}") }
+        Self { kind, detail: crash::report(kind, error, ending) }
     }
 }
 
@@ -93,7 +108,7 @@ pub(crate) struct Interrupted {
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the guest computed for longer than its limit of {} ms (`cpu_ms`)", self.cpu_ms)
+        write!(f, "computed for longer than its limit of {} ms (`cpu_ms`)", self.cpu_ms)
     }
 }
 

@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
+use typecase_model::{EntryLevel, EntrySource};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::labels::ComponentLabels;
+use crate::log_sink::{AppLog, Words};
 
 /// What `wasi:http` asks the host about; one per instance and without state.
 pub(crate) struct Hooks {
-    pub(crate) labels: Arc<ComponentLabels>,
-    /// One line for each instance: guests must not fill the log.
+    pub(crate) log: Arc<AppLog>,
+    /// Of the request that is being answered.
+    pub(crate) request_id: Arc<str>,
+    /// One entry for each instance: guests must not fill the log.
     pub(crate) told: bool,
 }
 
@@ -30,14 +33,18 @@ impl WasiHttpHooks for Hooks {
         _: Io,
     ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, Io), Error>> + Send> {
         if !std::mem::replace(&mut self.told, true) {
-            tracing::info!(
-                target: "guest",
-                {
-                    app.name = %self.labels.app,
-                    release.number = self.labels.release,
-                    http.host = request.uri().host().unwrap_or_default(),
+            let host = request.uri().host().unwrap_or_default();
+            let message =
+                format!("outgoing request to `{host}` refused: this server grants no outbound hosts");
+            self.log.write(
+                &self.request_id,
+                &Words {
+                    level: EntryLevel::Warn,
+                    source: EntrySource::Host,
+                    message: &message,
+                    context: None,
+                    error_code: None,
                 },
-                "outgoing request refused: this server grants no outbound hosts"
             );
         }
         Box::new(std::future::ready(Err(Error::HttpRequestDenied)))

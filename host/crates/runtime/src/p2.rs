@@ -79,10 +79,9 @@ impl P2 {
             }
             match Pin::new(&mut receiver).poll(cx) {
                 Poll::Ready(Ok(answer)) => Poll::Ready(Ok(answer)),
-                Poll::Ready(Err(_)) => Poll::Ready(Err(CallError::new(
-                    CallErrorKind::NoResponse,
-                    "the guest returned without setting its response-outparam",
-                ))),
+                Poll::Ready(Err(_)) => {
+                    Poll::Ready(Err(CallError::new(CallErrorKind::NoResponse, "returned without a response")))
+                }
                 Poll::Pending => Poll::Pending,
             }
         });
@@ -95,14 +94,13 @@ impl P2 {
                 match tokio::time::timeout(wall, answer).await {
                     Ok(answer) => answer?,
                     Err(_) => {
-                        let detail = format!("no response within {} ms", component.limits.timeout_ms);
-                        return Err(CallError::new(CallErrorKind::Timeout, detail));
+                        return Err(CallError::timed_out(component.limits.timeout_ms));
                     }
                 }
             }
         };
         let response = answer.map_err(|code| {
-            let detail = format!("the guest answered with the error {code:?}");
+            let detail = format!("answered with the error {code:?} instead of a response");
             CallError::new(CallErrorKind::NoResponse, detail)
         })?;
         let (parts, frames) = response.into_parts();
@@ -155,7 +153,7 @@ fn body(
             // Nothing has been sent yet, so the client can still be told; once the head is on its way, a
             // broken body would end the connection before anything reaches the client.
             Some(Some(Err(error))) => {
-                let detail = format!("the guest left its response's body unfinished: {error:?}");
+                let detail = format!("left the response's body unfinished: {error:?}");
                 return Err(CallError::new(CallErrorKind::NoResponse, detail));
             }
             Some(None) if ahead.is_empty() => return Ok(GuestBody::Whole(None)),
@@ -209,7 +207,7 @@ async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result
                 .pre
                 .instantiate_async(&mut store)
                 .await
-                .map_err(|error| CallError::from_wasm(&error, store.data().memory.refused))?;
+                .map_err(|error| CallError::from_wasm(&error, &store.data().ending()))?;
             Instance { store, proxy, served: 0 }
         }
     };
@@ -224,7 +222,7 @@ async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result
     let result =
         instance.proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, outparam).await;
     if let Err(error) = result {
-        return Err(CallError::from_wasm(&error, store.data().memory.refused));
+        return Err(CallError::from_wasm(&error, &store.data().ending()));
     }
     instance.served += 1;
     if instance.served < reuse && component.is_current(instance.store.data().config.as_ref()) {

@@ -31,7 +31,7 @@ use crate::body::{GuestBody, GuestRun};
 use crate::config::ConfigSnapshot;
 use crate::context::Context as CallContext;
 use crate::cpu::CpuMeter;
-use crate::error::{CallError, CallErrorKind};
+use crate::error::{CallError, CallErrorKind, Ending};
 use crate::request::RequestBody;
 use crate::state::InstanceState;
 
@@ -121,22 +121,21 @@ impl P3 {
             if error.error.is::<TooManyInstances>() {
                 return CallError::new(CallErrorKind::Overloaded, &error.error);
             }
-            return CallError::from_wasm(&error.error, false);
+            return CallError::from_wasm(&error.error, &Ending::default());
         }
         if let Some(code) = error.downcast_ref::<ErrorCode>() {
-            let detail = format!("the guest answered with the error {code:?}");
+            let detail = format!("answered with the error {code:?} instead of a response");
             return CallError::new(CallErrorKind::NoResponse, detail);
         }
         match tokio::time::timeout(END_WAIT, end).await {
             Ok(Ok(Err(error))) => error,
-            _ => CallError::from_wasm(&error, false),
+            _ => CallError::from_wasm(&error, &Ending::default()),
         }
     }
 }
 
 fn timed_out(component: &CallContext) -> CallError {
-    let detail = format!("no response within {} ms", component.limits.timeout_ms);
-    CallError::new(CallErrorKind::Timeout, detail)
+    CallError::timed_out(component.limits.timeout_ms)
 }
 
 /// Guests learn scheme and host from the request's URI; over HTTP/1.1 both come from elsewhere.
@@ -323,11 +322,11 @@ impl WorkerState for Worker {
             return;
         };
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = store.data().memory.refused;
+        let ending = store.data().ending();
         let expired = requests.expired;
         for request in requests.waiting.drain(..) {
             let error =
-                if expired { timed_out(&self.component) } else { CallError::from_wasm(&error, refused) };
+                if expired { timed_out(&self.component) } else { CallError::from_wasm(&error, &ending) };
             // The request reports it, if it has not just left.
             if let Err(Err(error)) = request.end.send(Err(error)) {
                 tracing::debug!(

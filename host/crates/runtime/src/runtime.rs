@@ -17,9 +17,11 @@ use crate::compile::{CompileError, CompilePolicy, Compiler};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
-use crate::engine::{self, PoolSize, WasiGeneration};
+use crate::engine::{self, CompileEffort, PoolSize, WasiGeneration};
 use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
+use crate::log_sink::LogSink;
+use crate::logging;
 use crate::p2::P2;
 use crate::p3::P3;
 use crate::state::{InstanceState, add_config_to_linker, add_streams_to_linker};
@@ -45,6 +47,8 @@ pub struct Runtime {
     node_slots: Arc<Semaphore>,
     idle_slots: Arc<Semaphore>,
     stats: RuntimeStats,
+    /// Where apps' output and failures go.
+    log: LogSink,
 }
 
 struct Serving {
@@ -78,15 +82,16 @@ pub enum PrepareError {
 
 impl Runtime {
     /// Makes both engines and their pools, and starts the ticker.
-    pub fn new(policy: RuntimePolicy) -> Result<Self, String> {
+    pub fn new(policy: RuntimePolicy, log: LogSink) -> Result<Self, String> {
         let to_text = |error: wasmtime::Error| format!("{error:#}");
         let idle_max = policy.instances_max / 4 + 1;
         let size = PoolSize {
             instances_max: policy.instances_max + idle_max,
             memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
         };
-        let p2 = Serving::new(WasiGeneration::P2, size).map_err(to_text)?;
-        let p3 = Serving::new(WasiGeneration::P3, size).map_err(to_text)?;
+        let effort = policy.compile.effort;
+        let p2 = Serving::new(WasiGeneration::P2, effort, size).map_err(to_text)?;
+        let p3 = Serving::new(WasiGeneration::P3, effort, size).map_err(to_text)?;
         engine::start_ticker([&p2.engine, &p3.engine]).map_err(|error| error.to_string())?;
         let cache = CodeCache::open(policy.cache.clone())
             .map_err(|error| format!("{}: {error}", policy.cache.display()))?;
@@ -98,6 +103,7 @@ impl Runtime {
             node_slots: Arc::new(Semaphore::new(policy.instances_max as usize)),
             idle_slots: Arc::new(Semaphore::new(idle_max as usize)),
             stats: RuntimeStats::default(),
+            log,
         })
     }
 
@@ -118,10 +124,14 @@ impl Runtime {
         limits: Limits,
         config: Arc<ReleaseConfig>,
     ) -> Result<(Component, WasiGeneration), PrepareError> {
-        if let Some(generation) = generation_hint
-            && let Some(code) = self.cached(digest, generation)
+        // Only what was looked at once is compiled, so code that is there answers for its component.
+        let generations = [WasiGeneration::P2, WasiGeneration::P3];
+        for generation in
+            generations.into_iter().filter(|other| generation_hint.is_none_or(|hint| hint == *other))
         {
-            return Ok((self.link(code, generation, labels, limits, config)?, generation));
+            if let Some(code) = self.cached(digest, generation) {
+                return Ok((self.link(code, generation, labels, limits, config)?, generation));
+            }
         }
         let read = std::fs::read(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => PrepareError::Damaged,
@@ -217,7 +227,8 @@ impl Runtime {
         let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
         let config = config::is_imported(&code, &serving.engine).then_some(config);
         let idle_slots = self.idle_slots.clone();
-        let context = Context::new(labels, limits, idle_slots, config, generation, serving.engine.clone());
+        let (log, engine) = (self.log.clone(), serving.engine.clone());
+        let context = Context::new(labels, log, limits, idle_slots, config, generation, engine);
         let proxy = match generation {
             WasiGeneration::P2 => Proxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?))),
             WasiGeneration::P3 => Proxy::P3(P3::new(&context, &ServicePre::new(pre).map_err(link_error)?)),
@@ -237,13 +248,14 @@ fn file_head(path: &Path) -> std::io::Result<Option<[u8; 8]>> {
 }
 
 impl Serving {
-    fn new(generation: WasiGeneration, size: PoolSize) -> wasmtime::Result<Self> {
-        let engine = engine::serving_engine(generation, size)?;
+    fn new(generation: WasiGeneration, effort: CompileEffort, size: PoolSize) -> wasmtime::Result<Self> {
+        let engine = engine::serving_engine(generation, effort, size)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         add_streams_to_linker(&mut linker)?;
         add_config_to_linker(&mut linker)?;
+        logging::add_to_linker(&mut linker)?;
         if generation == WasiGeneration::P3 {
             wasmtime_wasi::p3::add_to_linker(&mut linker)?;
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;

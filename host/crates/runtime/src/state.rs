@@ -12,10 +12,10 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::config::ConfigSnapshot;
 use crate::cpu::CpuMeter;
-use crate::error::Interrupted;
-use crate::labels::ComponentLabels;
+use crate::error::{Ending, Interrupted};
+use crate::log_sink::AppLog;
 use crate::outbound::Hooks;
-use crate::output::GuestOutput;
+use crate::output::{InstanceOutput, Stdio};
 use crate::turns::Turns;
 
 /// Handles an instance may hold: streams, bodies, fields, pollables.
@@ -42,10 +42,8 @@ pub(crate) struct InstanceState {
     pub(crate) config: Option<ConfigSnapshot>,
     table: ResourceTable,
     pub(crate) memory: MemoryLimiter,
-    labels: Arc<ComponentLabels>,
-    request_id: Arc<str>,
-    /// The streams in `wasi`.
-    outputs: Vec<GuestOutput>,
+    /// What the instance writes; made when it first may.
+    output: Option<InstanceOutput>,
     pub(crate) cpu: CpuMeter,
     cpu_ms: u32,
 }
@@ -55,7 +53,7 @@ impl InstanceState {
     pub(crate) fn new_store(
         engine: &wasmtime::Engine,
         limits: &Limits,
-        labels: Arc<ComponentLabels>,
+        log: Arc<AppLog>,
         config: Option<ConfigSnapshot>,
         request_id: Arc<str>,
         cpu: CpuMeter,
@@ -64,17 +62,19 @@ impl InstanceState {
         table.set_max_capacity(RESOURCES_MAX);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES_MAX);
-        let memory = MemoryLimiter { left_bytes: u64::from(limits.memory_mb) * 1024 * 1024, refused: false };
+        let memory = MemoryLimiter {
+            left_bytes: u64::from(limits.memory_mb) * 1024 * 1024,
+            refused: false,
+            limit_mb: limits.memory_mb,
+        };
         let state = Self {
             wasi: None,
             http,
-            hooks: Hooks { labels: labels.clone(), told: false },
+            hooks: Hooks { log, request_id, told: false },
             config,
             table,
             memory,
-            labels,
-            request_id,
-            outputs: Vec::new(),
+            output: None,
             cpu,
             cpu_ms: limits.cpu_ms,
         };
@@ -105,23 +105,37 @@ impl InstanceState {
     pub(crate) fn begin_request(&mut self, request_id: Arc<str>, cpu: CpuMeter) {
         self.cpu = cpu;
         self.memory.refused = false;
-        for output in &self.outputs {
+        if let Some(output) = &self.output {
             output.begin_request(request_id.clone());
         }
-        self.request_id = request_id;
+        self.hooks.request_id = request_id;
+    }
+
+    /// Where the instance writes.
+    pub(crate) fn output(&mut self) -> &InstanceOutput {
+        let hooks = &self.hooks;
+        self.output.get_or_insert_with(|| InstanceOutput::new(hooks.log.clone(), hooks.request_id.clone()))
+    }
+
+    /// What the instance leaves behind that tells why it failed.
+    pub(crate) fn ending(&self) -> Ending {
+        Ending {
+            memory_refused_mb: self.memory.refused.then_some(self.memory.limit_mb),
+            last_words: self.output.as_ref().and_then(InstanceOutput::take_last_words),
+        }
     }
 }
 
 impl WasiView for InstanceState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let ctx = self.wasi.get_or_insert_with(|| {
-            let output = |stream| GuestOutput::new(self.labels.clone(), self.request_id.clone(), stream);
-            let (stdout, stderr) = (output("stdout"), output("stderr"));
-            self.outputs = vec![stdout.clone(), stderr.clone()];
+        if self.wasi.is_none() {
+            let output = self.output();
+            let (stdout, stderr) = (Stdio::stdout(output), Stdio::stderr(output));
             let mut builder = WasiCtx::builder();
             builder.stdout(stdout).stderr(stderr).max_random_size(RANDOM_BYTES_MAX);
-            Box::new(builder.build())
-        });
+            self.wasi = Some(Box::new(builder.build()));
+        }
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(WasiCtx::default()));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
@@ -162,6 +176,7 @@ pub(crate) struct MemoryLimiter {
     left_bytes: u64,
     /// Growth was refused once: if the guest then traps, this is why.
     pub(crate) refused: bool,
+    limit_mb: u32,
 }
 
 impl ResourceLimiter for MemoryLimiter {

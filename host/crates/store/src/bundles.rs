@@ -39,6 +39,8 @@ pub struct Bundles {
     pool: Arc<Pool>,
     /// In a cluster: what tells its storage from an empty folder.
     marker: Option<Marker>,
+    /// Whether what is written is waited for until it is on the disk.
+    durable: bool,
 }
 
 #[derive(Debug)]
@@ -60,19 +62,19 @@ impl Drop for Pool {
 
 impl Bundles {
     /// Keeps bundles in a folder of this machine, which is made when missing.
-    pub(crate) fn open_folder(folder: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open_folder(folder: &Path, durable: bool) -> Result<Self, StoreError> {
         let opening = |error: std::io::Error| StoreError::storage("open the bundle storage", error);
         std::fs::create_dir_all(folder).map_err(opening)?;
         transfer::remove_staged(folder).map_err(opening)?;
-        Self::open(&StorageLocation::Folder(folder.to_owned()), None)
+        Self::open(&StorageLocation::Folder(folder.to_owned()), durable, None)
     }
 
     /// Keeps bundles in a cluster's storage, which is touched only when it is used: it may hang.
     pub(crate) fn open_shared(location: &StorageLocation, cluster: &str) -> Result<Self, StoreError> {
-        Self::open(location, Some(Marker::new(location, cluster)))
+        Self::open(location, true, Some(Marker::new(location, cluster)))
     }
 
-    fn open(location: &StorageLocation, marker: Option<Marker>) -> Result<Self, StoreError> {
+    fn open(location: &StorageLocation, durable: bool, marker: Option<Marker>) -> Result<Self, StoreError> {
         let opening = |error: std::io::Error| StoreError::storage("open the bundle storage", error);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -88,9 +90,9 @@ impl Bundles {
         });
         // Made within that runtime, whose threads its connections belong to.
         let _guard = pool.runtime.as_ref().map(Runtime::enter);
-        let objects = location.open()?;
+        let objects = location.open(durable)?;
         drop(_guard);
-        Ok(Self { objects, pool, marker })
+        Ok(Self { objects, pool, marker, durable })
     }
 
     /// Stores the file under its digest and makes it durable. An object that is there already is verified
@@ -112,8 +114,10 @@ impl Bundles {
     pub async fn fetch_to(&self, digest: Digest, destination: &Path) -> Result<(), StoreError> {
         let (objects, destination, marker) =
             (self.objects.clone(), destination.to_owned(), self.marker.clone());
+        let durable = self.durable;
         self.run("fetch the bundle", async move {
-            let fetched = transfer::fetch_to(&*objects, &object_path(digest), digest, &destination).await;
+            let fetched =
+                transfer::fetch_to(&*objects, &object_path(digest), digest, &destination, durable).await;
             // A volume that is not mounted lacks everything, and nothing there is to be mended.
             if let (Err(StoreError::NotFound(_)), Some(marker)) = (&fetched, marker) {
                 marker.check(&*objects).await?;
@@ -185,7 +189,7 @@ fn object_path(digest: Digest) -> ObjectPath {
 
 /// Looks at a storage from outside, for whoever sets a cluster up: the id of the cluster that it belongs to, if any.
 pub async fn examine_storage(location: &StorageLocation) -> Result<Option<String>, StoreError> {
-    let mut bundles = Bundles::open(location, None)?;
+    let mut bundles = Bundles::open(location, true, None)?;
     if let Some(pool) = Arc::get_mut(&mut bundles.pool) {
         pool.deadline = EXAMINATION_TIMEOUT;
     }
@@ -256,7 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_hung_storage_costs_its_threads_only() {
         let test = TestStore::on_sqlite().await;
-        let mut bundles = Bundles::open_folder(&test.folder.path().join("other")).unwrap();
+        let mut bundles = Bundles::open_folder(&test.folder.path().join("other"), true).unwrap();
         Arc::get_mut(&mut bundles.pool).unwrap().deadline = Duration::from_millis(200);
         let (release, held) = std::sync::mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));

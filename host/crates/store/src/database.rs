@@ -37,8 +37,8 @@ pub(crate) enum Connection {
 }
 
 impl Database {
-    pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        Ok(Self::Sqlite(SqliteFile::open(path).await?))
+    pub(crate) async fn open_sqlite(path: &Path, durable: bool) -> Result<Self, StoreError> {
+        Ok(Self::Sqlite(SqliteFile::open(path, durable).await?))
     }
 
     /// Waits until the server can be reached; fails only for what waiting does not mend.

@@ -17,6 +17,7 @@ mod identity;
 mod membership;
 mod mysql_error;
 mod nodes;
+mod peer_key;
 mod receipts;
 mod releases;
 mod rollouts;
@@ -38,6 +39,7 @@ pub use desired::{AppGenerations, Desired};
 pub use error::{Conflict, StoreError};
 pub use identity::{ApiToken, User};
 pub use nodes::{LOST_AFTER_MS, Wanted};
+pub use peer_key::PeerKey;
 pub use rollouts::Rollout;
 pub use secret::{ClusterSecret, SECRET_CHARS_MIN};
 pub use settings::{NewSettings, SETTINGS_KEPT};
@@ -54,6 +56,7 @@ pub struct Store {
     bundles: Bundles,
     cluster: Option<Arc<str>>,
     app_config_sealer: Sealer,
+    peer_key: PeerKey,
 }
 
 /// What the key of apps' secrets is derived for; another text would be another key.
@@ -67,10 +70,21 @@ impl Store {
         storage: &Path,
         secret: &ClusterSecret,
     ) -> Result<Self, StoreError> {
-        let database = Database::open_sqlite(database).await?;
+        Self::open_alone(database, storage, true, secret).await
+    }
+
+    /// The same; without durability, a power cut may take the last changes with it, or all of them.
+    pub async fn open_alone(
+        database: &Path,
+        storage: &Path,
+        durable: bool,
+        secret: &ClusterSecret,
+    ) -> Result<Self, StoreError> {
+        let database = Database::open_sqlite(database, durable).await?;
         membership::enter(&database, secret).await?;
         let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
-        Ok(Self { database, bundles: Bundles::open_folder(storage)?, cluster: None, app_config_sealer })
+        let (bundles, peer_key) = (Bundles::open_folder(storage, durable)?, PeerKey::new(secret));
+        Ok(Self { database, bundles, cluster: None, app_config_sealer, peer_key })
     }
 
     /// Joins the cluster whose tables are in this database, or makes it; waits for a database that is not there
@@ -87,7 +101,8 @@ impl Store {
         let cluster = database.within("join the cluster", entering).await?.join()?;
         let bundles = Bundles::open_shared(location, &cluster)?;
         let app_config_sealer = Sealer::new(secret, APP_CONFIG_PURPOSE);
-        Ok(Self { database, bundles, cluster: Some(cluster.into()), app_config_sealer })
+        let peer_key = PeerKey::new(secret);
+        Ok(Self { database, bundles, cluster: Some(cluster.into()), app_config_sealer, peer_key })
     }
 
     /// The cluster's lasting id; none on a single node.
@@ -104,6 +119,11 @@ impl Store {
             Ok(found.is_none())
         });
         self.bundles.mark(is_new.await?).await
+    }
+
+    /// What nodes of this cluster know each other by.
+    pub fn peer_key(&self) -> &PeerKey {
+        &self.peer_key
     }
 
     pub fn bundles(&self) -> &Bundles {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// Objects by name: each field with its type; a `?` says that it may be null or missing, `[]` a list, `any` anything.
-const SCHEMAS: [(&str, &[(&str, &str)]); 34] = [
+const SCHEMAS: [(&str, &[(&str, &str)]); 40] = [
     ("Any", &[]),
     (
         "Problem",
@@ -15,6 +15,7 @@ const SCHEMAS: [(&str, &[(&str, &str)]); 34] = [
             ("code", "string"),
             ("request_id", "string"),
             ("receipts", "Receipt[]?"),
+            ("problems", "Finding[]?"),
             ("expected_generation", "integer?"),
             ("found_generation", "integer?"),
         ],
@@ -90,7 +91,67 @@ const SCHEMAS: [(&str, &[(&str, &str)]); 34] = [
             ("duration_ms", "integer"),
         ],
     ),
+    (
+        "LogEntry",
+        &[
+            ("time", "string?"),
+            ("level", "string?"),
+            ("app.name", "string?"),
+            ("release.number", "integer?"),
+            ("request.id", "string?"),
+            ("node.name", "string?"),
+            ("source", "string?"),
+            ("error.code", "string?"),
+            ("context", "string?"),
+            ("message", "string?"),
+            // Of lines that are no entries: what is missing, and with `live` where the past ends.
+            ("notice", "string?"),
+            ("count", "integer?"),
+        ],
+    ),
     ("Releases", &[("releases", "Release[]")]),
+    (
+        "Report",
+        &[
+            ("app", "string"),
+            ("accepted", "boolean"),
+            ("digest", "string"),
+            ("size_bytes", "integer"),
+            ("assets", "integer"),
+            ("component", "ComponentReport?"),
+            ("limits", "Limits?"),
+            ("replaces", "Replaced?"),
+            ("problems", "Finding[]"),
+            ("warnings", "Finding[]"),
+        ],
+    ),
+    (
+        "ComponentReport",
+        &[("size_bytes", "integer"), ("wasi", "string"), ("adapted", "boolean"), ("imports", "string[]")],
+    ),
+    (
+        "Limits",
+        &[
+            ("memory_mb", "integer"),
+            ("timeout_ms", "integer"),
+            ("cpu_ms", "integer"),
+            ("concurrency", "integer"),
+            ("queue", "integer"),
+            ("body_mb", "integer"),
+            ("reuse", "integer"),
+        ],
+    ),
+    ("Replaced", &[("release", "integer"), ("publisher", "string"), ("same", "boolean")]),
+    (
+        "Finding",
+        &[
+            ("code", "string"),
+            ("message", "string"),
+            ("place", "string[]?"),
+            ("line", "integer?"),
+            ("column", "integer?"),
+        ],
+    ),
     (
         "Release",
         &[

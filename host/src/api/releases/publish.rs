@@ -1,7 +1,8 @@
-//! `PUT /api/v1/apps/{app}/releases`: takes the upload as it comes, then hands it over.
+//! `PUT /api/v1/apps/{app}/releases` and its rehearsal: takes the upload as it comes, then hands it over.
 
 use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
@@ -19,6 +20,7 @@ use super::{Waiting, answer};
 use crate::control::publish::PublishRequest;
 use crate::control::upload::Uploaded;
 use crate::control::{Control, ControlError};
+use crate::judge::Report;
 
 /// A sender that is silent for so long is gone; its place and its file are given back.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -37,6 +39,12 @@ pub struct Publishing {
     // Not a flattened `Waiting`: serde cannot refuse unknown keys then.
     wait: Option<u8>,
     timeout_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checking {
+    digest: Option<Digest>,
 }
 
 fn yes() -> bool {
@@ -63,6 +71,22 @@ pub async fn publish(
     let request = PublishRequest { app, note, activate, expected: expected_generation };
     let candidacy = control.publish(request, uploaded, &principal).await?;
     answer(&control, candidacy, wait, started).await
+}
+
+/// `POST /api/v1/apps/{app}/check`: the same upload, and what would become of it.
+pub async fn check(
+    State(control): State<Control>,
+    OfApp(app): OfApp,
+    Parameters(checking): Parameters<Checking>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Report>, Problem> {
+    let digests: Vec<Digest> = checking.digest.into_iter().chain(digests_of(&headers)?).collect();
+    let uploaded = receive(&control, &headers, body).await?;
+    for digest in digests {
+        uploaded.expect_digest(digest)?;
+    }
+    Ok(Json(control.check(&app, uploaded).await?))
 }
 
 async fn receive(control: &Control, headers: &HeaderMap, body: Body) -> Result<Uploaded, ControlError> {

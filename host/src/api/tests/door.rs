@@ -14,6 +14,8 @@ use typecase_model::{Receipt, ReceiptState};
 use typecase_store::{ClusterSecret, Desired, Store};
 
 use crate::control::{Control, ControlParts, Identity};
+use crate::logs::AppLogs;
+use crate::peers::Peers;
 use crate::settings::LiveSettings;
 
 pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
@@ -54,6 +56,10 @@ impl Door {
         let started =
             Identity::start(store.clone(), &"node-1".parse().unwrap(), data, password).await.unwrap();
         let control = Control::new(ControlParts {
+            node: "node-1".parse().unwrap(),
+            node_name: "one".to_owned(),
+            logs: AppLogs::for_test(&data.join("logs")),
+            peers: Peers::new(store.peer_key().clone()).unwrap(),
             store: store.clone(),
             announcements: announcements.clone(),
             identity: started.identity,

@@ -1,5 +1,7 @@
 //! Misbehaviour over WASI 0.3, chosen by the path: what differs from 0.2 on the host's side.
 
+mod talk;
+
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +50,8 @@ impl Guest for Hostile {
             "/slow" => wait_for(number(query, "ms", 100) * NS_PER_MS).await,
             "/cpu" => compute(number(query, "ms", 100)),
             "/stderr-line" => eprintln!("marker-{query}"),
+            "/say" => talk::say(query),
+            "/panic" => panic!("a guest panics on purpose"),
             "/request" => return respond(vec![(0, describe(&request).into_bytes())], Then::End),
             "/length" => return respond(vec![(0, length(request).await.into_bytes())], Then::End),
             _ => return respond(vec![(0, b"no such behaviour".to_vec())], Then::End),

@@ -5,6 +5,7 @@ mod answer;
 mod harm;
 mod outbound;
 mod probe;
+mod talk;
 
 use wasip2::exports::http::incoming_handler::Guest;
 use wasip2::http::types::{IncomingRequest, ResponseOutparam};
@@ -39,6 +40,10 @@ impl Guest for Hostile {
             "/stderr-line" => {
                 eprintln!("marker-{query}");
                 text(out, 200, "written");
+            }
+            "/say" => {
+                talk::say(query);
+                text(out, 200, "said");
             }
             "/after" => {
                 text(out, 200, "answered");

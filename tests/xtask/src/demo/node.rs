@@ -28,7 +28,7 @@ pub struct DemoNode {
 }
 
 impl DemoNode {
-    pub fn start(server: &Path, keep_data: bool) -> Result<Self> {
+    pub fn start(server: &Path, keep_data: bool, compile_effort: &str) -> Result<Self> {
         let data = workspace::target().join("demo-data");
         let log = workspace::target().join("demo-node.log");
         if !keep_data && data.exists() {
@@ -45,6 +45,7 @@ impl DemoNode {
         let child = ending_with_us(server)
             .args(["node", "--listen", &apps, "--admin", &admin, "--data"])
             .arg(&data)
+            .env("TYPECASE_LIMITS__COMPILE_EFFORT", compile_effort)
             .stdout(output.try_clone()?)
             .stderr(output)
             .stdin(Stdio::null())

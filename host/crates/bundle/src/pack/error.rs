@@ -16,7 +16,7 @@ pub enum PackError {
     Manifest(#[from] ManifestError),
     #[error("the component {} does not exist: {}", .path.display(), build_hint(.build))]
     ComponentMissing { path: PathBuf, build: Option<String> },
-    #[error("{} is not WebAssembly: `component` in typecase.toml must name a .wasm file", .path.display())]
+    #[error("{} is not WebAssembly: give the .wasm file that the toolchain wrote", .path.display())]
     NotWasm { path: PathBuf },
     #[error("the assets folder {} does not exist: create it, or correct `assets` in typecase.toml", .path.display())]
     AssetsMissing { path: PathBuf },
@@ -37,6 +37,22 @@ pub enum PackError {
 }
 
 impl PackError {
+    /// The stable name of the error for programs; [`crate::BundleError`] has the same for the same things.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ManifestMissing { .. } => "manifest-missing",
+            Self::ManifestNotText { .. } | Self::Manifest(_) => "manifest-invalid",
+            Self::ComponentMissing { .. } => "component-missing",
+            Self::NotWasm { .. } => "not-a-component",
+            Self::AssetsMissing { .. } | Self::AssetsEmpty { .. } => "assets-missing",
+            Self::FallbackMissing { .. } => "fallback-missing",
+            Self::NotAFile { .. } => "bundle-symlink",
+            Self::Name { .. } => "bundle-path-unsafe",
+            Self::TooManyFiles { .. } => "bundle-too-many-entries",
+            Self::Zip { .. } | Self::Io { .. } => "bundle-invalid",
+        }
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
@@ -53,7 +69,7 @@ impl PackError {
 
 fn build_hint(build: &Option<String>) -> String {
     match build {
-        Some(command) => format!("build it with `{command}`"),
+        Some(command) => format!("run `typecase build`, which runs `{command}`"),
         None => "build it, or correct the path".to_owned(),
     }
 }

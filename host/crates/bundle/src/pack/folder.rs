@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::PackError;
 
-/// What file managers and version control leave behind, and no one means to serve.
-const IGNORED_NAMES: [&str; 3] = [".git", ".DS_Store", "Thumbs.db"];
+/// What a file manager leaves behind, and no one means to serve.
+const LEFT_BEHIND: &str = "Thumbs.db";
+/// The one hidden name that is meant for others (RFC 8615).
+const WELL_KNOWN: &str = ".well-known";
 /// Beyond what any server accepts by default; stops a walk through a folder that was named by mistake.
 const FILES_MAX: usize = 50_000;
 /// Also the server's default for entries, less `assets/`.
@@ -34,7 +36,8 @@ pub(super) fn list(root: &Path) -> Result<Vec<(String, PathBuf)>, PackError> {
             let Some(name) = name.to_str() else {
                 return Err(PackError::Name { path: source, why: "its name is not UTF-8" });
             };
-            if IGNORED_NAMES.contains(&name) {
+            // Hidden files are for their owner: version control, editors, and `.env` with its secrets.
+            if name == LEFT_BEHIND || name.starts_with('.') && name != WELL_KNOWN {
                 continue;
             }
             let path = format!("{prefix}{name}");

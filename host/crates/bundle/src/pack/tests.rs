@@ -44,6 +44,7 @@ fn full() -> Project {
         .file("static/index.html", b"<p>hello")
         .file("static/a/b.png", b"picture")
         .file("static/.git/config", b"")
+        .file("static/.env", b"SECRET=1")
         .file("static/.well-known/x", b"")
         .file("unrelated", b"")
 }
@@ -101,7 +102,7 @@ fn refusals_name_the_file_and_the_remedy() {
     let component = "component = \"app.wasm\"";
     Project::new(component).refused("app.wasm does not exist: build it, or correct the path");
     Project::new(&format!("{component}\n[build]\ncommand = \"make app\""))
-        .refused("build it with `make app`");
+        .refused("run `typecase build`, which runs `make app`");
     Project::new(component).file("app.wasm", b"text").refused("app.wasm is not WebAssembly");
     Project::new("assets = \"static\"").refused("create it, or correct `assets`");
     Project::new("assets = \"static\"").file("static/.DS_Store", b"").refused("has no files");

@@ -25,26 +25,30 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let app = &self.app;
-        write!(f, "the config of `{app}` is not complete:")?;
+        write!(f, "the config of `{}` is not complete:", self.app)?;
         for problem in &self.problems {
-            match problem {
-                ConfigProblem::Missing { name, secret: false } => {
-                    write!(f, "\n  {name} is required: `typecase config set {app} {name}=VALUE`")?;
-                }
-                // A value on the command line shows in `ps` and stays in the shell's history.
-                ConfigProblem::Missing { name, secret: true } => {
-                    write!(f, "\n  {name} is required: `typecase config set {app} --from-file {name}=PATH`")?;
-                }
-                ConfigProblem::Unreadable { name, why } => {
-                    write!(
-                        f,
-                        "\n  {name} {why}: set it again with `typecase config set {app} --secret --from-file {name}=PATH`"
-                    )?;
-                }
-            }
+            write!(f, "\n  {}", self.describe(problem))?;
         }
         Ok(())
+    }
+}
+
+impl ConfigError {
+    /// One of the problems, with the command that solves it.
+    pub fn describe(&self, problem: &ConfigProblem) -> String {
+        let app = &self.app;
+        match problem {
+            ConfigProblem::Missing { name, secret: false } => {
+                format!("{name} is required: `typecase config set {app} {name}=VALUE`")
+            }
+            // A value on the command line shows in `ps` and stays in the shell's history.
+            ConfigProblem::Missing { name, secret: true } => {
+                format!("{name} is required: `typecase config set {app} --from-file {name}=PATH`")
+            }
+            ConfigProblem::Unreadable { name, why } => format!(
+                "{name} {why}: set it again with `typecase config set {app} --secret --from-file {name}=PATH`"
+            ),
+        }
     }
 }
 

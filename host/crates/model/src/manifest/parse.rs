@@ -7,13 +7,15 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use super::rules::{self, Place};
-use super::{MANIFEST_VERSION, Manifest};
+use super::{MANIFEST_VERSION, Manifest, words};
 
 /// A manifest is written by hand; a longer text is a mistake or an attack.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 
 /// Lines are shown in errors up to this length, so that a hostile text cannot flood a terminal.
 const LINE_CHARS_MAX: usize = 160;
+/// Nobody reads more at once, and each takes another look at the whole text.
+const PROBLEMS_MAX: usize = 20;
 
 /// A manifest that was refused: everything that is known to be wrong with it, at least one problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,21 +61,20 @@ impl fmt::Display for ManifestError {
 }
 
 pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, ManifestError> {
-    let refuse = |problems| Err(ManifestError { file: file.to_owned(), problems });
-    if text.len() > MANIFEST_BYTES_MAX {
-        let message = format!(
-            "the manifest has {} bytes, more than the {MANIFEST_BYTES_MAX} that are allowed",
-            text.len()
-        );
-        return refuse(vec![problem(text, 0..0, message)]);
-    }
-    let from_toml = |error: toml::de::Error| {
-        let span = error.span().unwrap_or(0..0);
-        problem(text, span, with_suggestion(error.message()))
+    let refuse = |mut problems: Vec<Problem>| {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        Err(ManifestError { file: file.to_owned(), problems })
     };
-    let table = match DeTable::parse(text) {
+    if text.len() > MANIFEST_BYTES_MAX {
+        return refuse(vec![too_long(text)]);
+    }
+    let from_toml = |error: &toml::de::Error| {
+        let span = error.span().unwrap_or(0..0);
+        problem(text, span, words::of(error.message()))
+    };
+    let mut table = match DeTable::parse(text) {
         Ok(table) => table,
-        Err(error) => return refuse(vec![from_toml(error)]),
+        Err(error) => return refuse(vec![from_toml(&error)]),
     };
     // Judged first: in a manifest of another version, every other complaint would be misleading.
     if let Some(version) = table.get_ref().get("manifest_version")
@@ -86,19 +87,70 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Manifest, ManifestError> {
         );
         return refuse(vec![problem(text, version.span(), message)]);
     }
-    let manifest = match Manifest::deserialize(toml::de::Deserializer::from(table.clone())) {
-        Ok(manifest) => manifest,
-        Err(error) => return refuse(vec![from_toml(error)]),
+    let mut problems = Vec::new();
+    let manifest = loop {
+        let error = match Manifest::deserialize(toml::de::Deserializer::from(table.clone())) {
+            Ok(manifest) => break manifest,
+            Err(error) => error,
+        };
+        let is_missing = error.message().starts_with("missing field");
+        // What is missing after a wrong value was taken out is there: it is the wrong value.
+        if !is_missing || problems.is_empty() {
+            problems.push(from_toml(&error));
+        }
+        // Read on without what was wrong: the author shall hear of everything at once.
+        let taken_out = error.span().is_some_and(|span| !is_missing && take_out(table.get_mut(), &span));
+        if !taken_out || problems.len() == PROBLEMS_MAX {
+            return refuse(problems);
+        }
     };
-    let problems: Vec<_> = rules::broken(&manifest)
-        .into_iter()
-        .map(|broken| problem(text, locate(table.get_ref(), &broken.place), broken.message))
-        .collect();
+    let is_whole = problems.is_empty();
+    for broken in rules::broken(&manifest) {
+        let (span, is_table) = locate(table.get_ref(), &broken.place);
+        // A section that lacks something may have lost it just now.
+        if is_whole || !is_table {
+            problems.push(problem(text, span, broken.message));
+        }
+    }
     if problems.is_empty() { Ok(manifest) } else { refuse(problems) }
 }
 
-/// Finds where a rule was broken; what is absent is shown at the nearest table that is there.
-fn locate(root: &DeTable<'_>, place: &Place) -> Range<usize> {
+pub(super) fn too_long(text: &str) -> Problem {
+    let message =
+        format!("the manifest has {} bytes, more than the {MANIFEST_BYTES_MAX} that are allowed", text.len());
+    problem(text, 0..0, message)
+}
+
+/// What a well-formed manifest asks for and does not get, shown where it asks.
+pub(super) fn refused(text: &str, file: &str, findings: &[(Vec<String>, String)]) -> ManifestError {
+    let table = DeTable::parse(text).ok();
+    let problems = findings.iter().map(|(path, message)| {
+        let place = Place { path: path.clone(), is_key: false };
+        let span = table.as_ref().map_or(0..0, |table| locate(table.get_ref(), &place).0);
+        problem(text, span, message.clone())
+    });
+    ManifestError { file: file.to_owned(), problems: problems.collect() }
+}
+
+/// Removes the entry whose key or value stands here; false when there is none, as for a list's item.
+fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    let here = table.iter().find(|(key, value)| key.span() == *span || value.span() == *span);
+    if let Some(key) = here.map(|(key, _)| key.get_ref().to_string()) {
+        return table.remove(key.as_str()).is_some();
+    }
+    table.iter_mut().any(|(_, value)| match value.get_mut() {
+        DeValue::Table(table) => take_out(table, span),
+        DeValue::Array(list) => list.iter_mut().any(|item| match item.get_mut() {
+            DeValue::Table(table) => take_out(table, span),
+            _ => false,
+        }),
+        _ => false,
+    })
+}
+
+/// Finds where a rule was broken, and whether that is a whole table; what is absent is shown at the nearest
+/// table that is there.
+pub(super) fn locate(root: &DeTable<'_>, place: &Place) -> (Range<usize>, bool) {
     let mut span = 0..0;
     let mut at: Option<&DeValue<'_>> = None;
     for (depth, step) in place.path.iter().enumerate() {
@@ -126,10 +178,10 @@ fn locate(root: &DeTable<'_>, place: &Place) -> Range<usize> {
         span = if is_last && place.is_key { key.span() } else { value.span() };
         at = Some(value.get_ref());
     }
-    span
+    (span, matches!(at, None | Some(DeValue::Table(_))))
 }
 
-fn problem(text: &str, span: Range<usize>, message: String) -> Problem {
+pub(super) fn problem(text: &str, span: Range<usize>, message: String) -> Problem {
     // toml's spans lie on character boundaries, but a wrong caret is better than a panic.
     let start = text.floor_char_boundary(span.start.min(text.len()));
     let end = text.floor_char_boundary(span.end.clamp(start, text.len()));
@@ -146,25 +198,5 @@ fn problem(text: &str, span: Range<usize>, message: String) -> Problem {
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect(),
         message,
-    }
-}
-
-/// Adds the nearest known key to serde's list of keys that were expected.
-fn with_suggestion(message: &str) -> String {
-    let Some(rest) = message.strip_prefix("unknown field `") else {
-        return message.to_owned();
-    };
-    let Some((unknown, expected)) = rest.split_once("`, expected ") else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let nearest = known
-        .iter()
-        .map(|key| (strsim::osa_distance(unknown, key), key))
-        .filter(|(distance, key)| *distance <= 1 + key.len() / 3)
-        .min();
-    match nearest {
-        Some((_, key)) => format!("unknown key `{unknown}`: did you mean `{key}`?"),
-        None => format!("unknown key `{unknown}`; known here: {}", known.join(", ")),
     }
 }

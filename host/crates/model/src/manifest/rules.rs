@@ -4,14 +4,14 @@ use super::{AccessRule, Manifest};
 use crate::app_config::{CONFIG_NAME_CHARS_MAX, ConfigName};
 
 /// More names than that on one app are a mistake; each takes a slot in every node's route table.
-const HOSTS_MAX: usize = 32;
+pub(super) const HOSTS_MAX: usize = 32;
 /// A DNS name in text form (RFC 1035).
-const HOST_CHARS_MAX: usize = 253;
+pub(super) const HOST_CHARS_MAX: usize = 253;
 const HOST_LABEL_CHARS_MAX: usize = 63;
 /// Paths and file names of the app, as they also hold for entries of a bundle.
-const PATH_CHARS_MAX: usize = 512;
-const VERSION_CHARS_MAX: usize = 64;
-const DESCRIPTION_CHARS_MAX: usize = 1_000;
+pub(super) const PATH_CHARS_MAX: usize = 512;
+pub(super) const VERSION_CHARS_MAX: usize = 64;
+pub(super) const DESCRIPTION_CHARS_MAX: usize = 1_000;
 
 /// A path of keys (and indexes, in decimal) to what is wrong.
 pub(super) struct Place {

@@ -70,7 +70,9 @@ fn limits_meet_the_policy() {
     assert_eq!(manifest.resolve_limits(&policy).unwrap().queue, 5, "a default is lowered to the maximum");
 
     manifest.limits.memory_mb = Some(9_999);
-    let error = manifest.resolve_limits(&policy).unwrap_err();
+    manifest.limits.reuse = Some(u32::MAX);
+    let errors = manifest.resolve_limits(&policy).unwrap_err();
+    let [error, LimitError { key: "reuse", .. }] = &errors[..] else { panic!("{errors:?}") };
     assert_eq!((error.key, error.asked, error.max), ("memory_mb", 9_999, 1_024));
     assert!(error.to_string().contains("memory_mb = 9999"), "{error}");
 }
@@ -92,7 +94,7 @@ fn wrong_manifests_are_refused_at_the_place() {
         (
             "[app]\nname = \"hello\"\ncomponent = \"a.wasm\"\n".into(),
             "1:1",
-            "missing field `manifest_version`",
+            "write `manifest_version = 1` as the first line",
         ),
         (format!("{full}helth = \"/\"\n"), "5:1", "did you mean `health`?"),
         (format!("{full}[limit]\nmemory_mb = 1\n"), "5:2", "did you mean `limits`?"),
@@ -101,7 +103,7 @@ fn wrong_manifests_are_refused_at_the_place() {
             "6:1",
             "unknown key `bandwidth`; known here: memory_mb,",
         ),
-        (format!("{full}[limits]\nmemory_mb = \"big\"\n"), "6:13", "expected u32"),
+        (format!("{full}[limits]\nmemory_mb = \"big\"\n"), "6:13", "expected a whole number"),
         (format!("{full}[limits]\nmemory_mb = 0\n"), "6:13", "a limit cannot be 0"),
         (format!("{full}[limits]\nmemory_mb = -1\n"), "6:13", "-1"),
         (full.replace("hello", "Hello World"), "3:8", "not an app name"),
@@ -143,6 +145,34 @@ fn an_error_shows_line_and_caret_and_every_broken_rule() {
         shown.contains("\n  |\n5 | health = \"x\"\n  |          ^^^\n\nshop/typecase.toml:7:9: "),
         "{shown}"
     );
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let text = "manifest_version = 1\nextra = 1\n[app]\nname = \"hello\"\ncomponent = 5\nhealth = \"x\"\n[limit]\na = 1\n[limits]\nqueue = \"a\"\nreuse = 0\n";
+    let error = Manifest::parse(text, "typecase.toml").unwrap_err();
+    let lines: Vec<usize> = error.problems.iter().map(|problem| problem.line).collect();
+    // Not that [app] lacks a component: line 5 says why.
+    assert_eq!(lines, [2, 5, 6, 7, 10, 11], "{error}");
+
+    let required = "manifest_version = 1\n[app]\nname = 5\nhealth = 5\n";
+    let error = Manifest::parse(required, "typecase.toml").unwrap_err();
+    assert_eq!(error.problems.len(), 2, "{error}");
+    let many: String = (0..100).map(|number| format!("k{number} = 1\n")).collect();
+    let error = Manifest::parse(&format!("manifest_version = 1\n{many}"), "typecase.toml").unwrap_err();
+    assert_eq!(error.problems.len(), 20);
+}
+
+#[test]
+fn findings_are_shown_at_their_place() {
+    let text = "manifest_version = 1\n[app]\nname = \"hello\"\nhosts = [\n  \"a.example\",\n]\n";
+    let place = |steps: &[&str]| steps.iter().map(|&step| step.to_owned()).collect::<Vec<_>>();
+    let findings = [
+        (place(&["app", "hosts", "0"]), "taken".to_owned()),
+        (place(&["limits", "queue"]), "high".to_owned()),
+    ];
+    let error = Manifest::refused(text, "typecase.toml", &findings);
+    assert_eq!((error.problems[0].line, error.problems[0].column, error.problems[1].line), (5, 3, 1));
 }
 
 #[test]

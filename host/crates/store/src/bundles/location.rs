@@ -70,12 +70,12 @@ impl std::fmt::Display for StorageLocation {
 }
 
 impl StorageLocation {
-    pub(super) fn open(&self) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    pub(super) fn open(&self, durable: bool) -> Result<Arc<dyn ObjectStore>, StoreError> {
         let opening = |error: object_store::Error| StoreError::storage("open the bundle storage", error);
         match self {
             Self::Folder(path) => {
                 let folder = LocalFileSystem::new_with_prefix(path).map_err(opening)?;
-                Ok(Arc::new(folder.with_fsync(true)))
+                Ok(Arc::new(folder.with_fsync(durable)))
             }
             Self::S3 { bucket, prefix } => {
                 let client = ClientOptions::new()

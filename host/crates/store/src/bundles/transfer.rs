@@ -69,6 +69,7 @@ pub(super) async fn fetch_to(
     location: &ObjectPath,
     digest: Digest,
     destination: &Path,
+    durable: bool,
 ) -> Result<(), StoreError> {
     const WHAT: &str = "fetch the bundle";
     let found = match objects.get(location).await {
@@ -82,7 +83,7 @@ pub(super) async fn fetch_to(
         return Err(corrupt(digest, format!("{} bytes are stored", found.meta.size)));
     }
     let failed = |error: io::Error| StoreError::own_disk(WHAT, error);
-    let partial = Partial::beside(destination);
+    let partial = Partial::beside(destination, durable);
     match found.payload {
         GetResultPayload::File(mut stored, _) => {
             let (partial, destination) = (partial, destination.to_owned());
@@ -188,35 +189,40 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A file under construction; it disappears unless published.
-struct Partial(PathBuf);
+struct Partial {
+    path: PathBuf,
+    durable: bool,
+}
 
 impl Partial {
-    fn beside(destination: &Path) -> Self {
+    fn beside(destination: &Path, durable: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let mut name = destination.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}-{number}.part", std::process::id()));
-        Self(destination.with_file_name(name))
+        Self { path: destination.with_file_name(name), durable }
     }
 
     fn create(&self) -> io::Result<std::fs::File> {
-        if let Some(folder) = self.0.parent() {
+        if let Some(folder) = self.path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        std::fs::File::create(&self.0)
+        std::fs::File::create(&self.path)
     }
 
     fn publish(&self, file: &std::fs::File, destination: &Path) -> io::Result<()> {
         // Flushed first: after a power cut the name must not stand for an empty file.
-        file.sync_data()?;
-        std::fs::rename(&self.0, destination)
+        if self.durable {
+            file.sync_data()?;
+        }
+        std::fs::rename(&self.path, destination)
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
         // After publishing there is nothing under this name any more.
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

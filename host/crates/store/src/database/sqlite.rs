@@ -28,13 +28,14 @@ pub(crate) struct SqliteFile {
 }
 
 impl SqliteFile {
-    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) async fn open(path: &Path, durable: bool) -> Result<Self, StoreError> {
+        // FULL, because a release that was reported active must still be so after a power cut.
+        let synchronous = if durable { SqliteSynchronous::Full } else { SqliteSynchronous::Off };
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // FULL, because a release that was reported active must still be so after a power cut.
-            .synchronous(SqliteSynchronous::Full)
+            .synchronous(synchronous)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .log_statements(tracing::log::LevelFilter::Trace)

@@ -1,0 +1,49 @@
+//! The report of a failed call, for whoever wrote the app: what happened in the first line, where in those below it.
+
+mod backtrace;
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use crate::error::{CallErrorKind, Ending};
+
+/// The whole report; the backtrace is that of the guest.
+pub(crate) fn report(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {
+    let mut text = what_happened(kind, error, ending);
+    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+        text.push_str(&backtrace::lines(trace));
+    }
+    text
+}
+
+fn what_happened(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {
+    let said = ending.last_words.as_deref();
+    match kind {
+        CallErrorKind::MemoryLimit => {
+            let limit_mb = ending.memory_refused_mb.unwrap_or_default();
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            format!("out of memory, the limit is {limit_mb} MiB (`memory_mb`){said}")
+        }
+        CallErrorKind::ResourceLimit => {
+            "holds as many streams, bodies and header sets as an instance may: drop them when they are done"
+                .to_owned()
+        }
+        CallErrorKind::Trap => match (said, error.downcast_ref(), error.downcast_ref()) {
+            (Some(said), _, _) => said.to_owned(),
+            (None, Some(I32Exit(code)), _) => format!("ended its process with exit code {code}"),
+            (None, None, Some(Trap::StackOverflow)) => {
+                "call stack exhausted: it calls itself too deeply".to_owned()
+            }
+            (None, None, Some(Trap::UnreachableCodeReached)) => {
+                "aborted without a word (wasm `unreachable`)".to_owned()
+            }
+            _ => root_cause(error),
+        },
+        _ => root_cause(error),
+    }
+}
+
+fn root_cause(error: &wasmtime::Error) -> String {
+    let text = error.root_cause().to_string();
+    text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned()
+}

@@ -1,0 +1,44 @@
+//! The judgement without a server: what depends on an operator is a warning, because yours may allow more.
+
+use std::path::Path;
+
+use typecase_bundle::BundlePolicy;
+use typecase_model::{AppName, Digest, LimitPolicy};
+
+use super::{Finding, Objection, Report, Rules, judge};
+
+/// The most that any operator can allow.
+const BUNDLE_BYTES_MAX: u64 = u32::MAX as u64;
+
+/// Looks at a bundle by the rules of every server; `app` is the name it would be published under.
+pub fn judge_offline(bundle: &Path, app: &AppName, digest: Digest, size_bytes: u64) -> Report {
+    let preset = BundlePolicy::default();
+    let rules = Rules {
+        bundle: BundlePolicy { bundle_bytes_max: BUNDLE_BYTES_MAX, ..preset },
+        limits: LimitPolicy::default(),
+    };
+    let mut judged = judge(bundle, Some(app), &rules);
+    let mut warnings = Vec::new();
+    if let Ok(judgement) = &mut judged {
+        let limits =
+            judgement.objections.extract_if(.., |objection| matches!(objection, Objection::Limit(_)));
+        for objection in limits {
+            let Objection::Limit(error) = &objection else { continue };
+            let message = format!(
+                "{} = {} is above {}, the maximum of a server whose operator changed nothing",
+                error.key, error.asked, error.max
+            );
+            warnings.push(Finding { message, ..Finding::from(&objection) });
+        }
+    }
+    if size_bytes > preset.bundle_bytes_max {
+        let message = format!(
+            "the bundle has {size_bytes} bytes, and a server whose operator changed nothing takes {}",
+            preset.bundle_bytes_max
+        );
+        warnings.push(Finding::new("bundle-too-large", message));
+    }
+    let mut report = Report::new(app.clone(), digest, size_bytes, &judged);
+    report.warnings.splice(0..0, warnings);
+    report
+}
