@@ -38,9 +38,6 @@ use crate::state::InstanceState;
 /// Requests that one reused instance works on at the same time.
 const CONCURRENT_MAX: usize = 16;
 
-/// How long a request waits for an instance that is about to be done with another one.
-const PLACE_WAIT_MAX: Duration = Duration::from_secs(1);
-
 /// A reused instance without a request is dropped after this.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
@@ -69,9 +66,9 @@ type End = Result<(), CallError>;
 
 impl P3 {
     pub(crate) fn new(component: &Arc<CallContext>, pre: &ServicePre<InstanceState>) -> Self {
+        let instances = Arc::new(Semaphore::new(component.limits.concurrency as usize));
         let handler = |_| {
-            let instances = Arc::new(Semaphore::new(component.limits.concurrency as usize));
-            let component = component.clone();
+            let (instances, component) = (instances.clone(), component.clone());
             ProxyHandler::new(Handler { instances, component, pre: pre.clone() })
         };
         Self { handlers: std::array::from_fn(handler) }
@@ -162,8 +159,7 @@ fn with_authority(
 }
 
 struct Handler {
-    /// As many as the app may have requests at once. On each thread: an idle instance of another one cannot help here, and
-    /// must not be in the way for as long as it idles.
+    /// As many as the app may have requests at once, over all threads.
     instances: Arc<Semaphore>,
     component: Arc<CallContext>,
     pre: ServicePre<InstanceState>,
@@ -184,9 +180,7 @@ impl HandlerState for Handler {
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
         let component = self.component.clone();
         // Reused instances outlive their requests, and so the requests' permits do not bound them.
-        // One that has just answered may need a moment until it is gone, or free for the next request.
-        let place = tokio::time::timeout(PLACE_WAIT_MAX, Arc::clone(&self.instances).acquire_owned());
-        let place = place.await.ok().and_then(Result::ok).ok_or_else(|| {
+        let place = Arc::clone(&self.instances).try_acquire_owned().map_err(|_| {
             wasmtime::Error::new(TooManyInstances { concurrency: component.limits.concurrency })
         })?;
         let cpu = CpuMeter::new();
