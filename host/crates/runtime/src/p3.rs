@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Store, StoreContextMut};
@@ -32,6 +32,7 @@ use crate::config::ConfigSnapshot;
 use crate::context::Context as CallContext;
 use crate::cpu::CpuMeter;
 use crate::error::{CallError, CallErrorKind, Ending};
+use crate::places::{Place, Places, Wanted};
 use crate::request::RequestBody;
 use crate::state::InstanceState;
 
@@ -49,7 +50,7 @@ const END_WAIT: Duration = Duration::from_secs(1);
 const HANDLERS: usize = 16;
 
 pub(crate) struct P3 {
-    handlers: [ProxyHandler<Handler>; HANDLERS],
+    handlers: Vec<ProxyHandler<Handler>>,
 }
 
 /// Numbers the threads that serve, from 0.
@@ -66,12 +67,14 @@ type End = Result<(), CallError>;
 
 impl P3 {
     pub(crate) fn new(component: &Arc<CallContext>, pre: &ServicePre<InstanceState>) -> Self {
-        let instances = Arc::new(Semaphore::new(component.limits.concurrency as usize));
+        let concurrency = component.limits.concurrency as usize;
+        let places = Places::new(concurrency);
         let handler = |_| {
-            let (instances, component) = (instances.clone(), component.clone());
-            ProxyHandler::new(Handler { instances, component, pre: pre.clone() })
+            let (places, component) = (places.clone(), component.clone());
+            ProxyHandler::new(Handler { places, component, pre: pre.clone() })
         };
-        Self { handlers: std::array::from_fn(handler) }
+        // Threads that outnumber the instances would only take them from each other.
+        Self { handlers: (0..concurrency.clamp(1, HANDLERS)).map(handler).collect() }
     }
 
     pub(crate) async fn call(
@@ -89,7 +92,7 @@ impl P3 {
             if component.limits.reuse <= 1 { (Some(permit), None) } else { (None, Some(permit)) };
         let data =
             RequestData { request_id: request_id.clone(), permit: Mutex::new(of_instance), end: sender };
-        match self.handlers[thread_number() % HANDLERS].handle(data, request).await {
+        match self.handlers[thread_number() % self.handlers.len()].handle(data, request).await {
             Ok(response) => {
                 let (parts, frames) = response.into_parts();
                 let guest: GuestRun = Box::pin(async move {
@@ -160,7 +163,7 @@ fn with_authority(
 
 struct Handler {
     /// As many as the app may have requests at once, over all threads.
-    instances: Arc<Semaphore>,
+    places: Arc<Places>,
     component: Arc<CallContext>,
     pre: ServicePre<InstanceState>,
 }
@@ -179,13 +182,13 @@ impl HandlerState for Handler {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
         let component = self.component.clone();
+        let timeout = Duration::from_millis(u64::from(component.limits.timeout_ms));
         // Reused instances outlive their requests, and so the requests' permits do not bound them.
-        let place = Arc::clone(&self.instances).try_acquire_owned().map_err(|_| {
+        let place = self.places.take(timeout).await.ok_or_else(|| {
             wasmtime::Error::new(TooManyInstances { concurrency: component.limits.concurrency })
         })?;
         let cpu = CpuMeter::new();
         let mut store = component.new_store(Arc::from(""), cpu.clone());
-        let timeout = Duration::from_millis(u64::from(component.limits.timeout_ms));
         // Nobody else ends an instance that never comes to be.
         let proxy = tokio::time::timeout(timeout, self.pre.instantiate_async(&mut store))
             .await
@@ -197,13 +200,20 @@ impl HandlerState for Handler {
             store,
             proxy: Proxy::P3(proxy),
             view: |state| state.http(),
-            expiration: Expiration { timeout, reused, timer: None, cpu, requests: requests.clone() },
+            expiration: Expiration {
+                timeout,
+                reused,
+                timer: None,
+                wanted: self.places.wanted(),
+                cpu,
+                requests: requests.clone(),
+            },
             state: Worker { timeout, component, config, requests, _place: place },
         })
     }
 }
 
-/// Instances that wait or tidy up have used up what the app may have.
+/// Instances that tidy up have used up what the app may have, for as long as a request may take.
 #[derive(Debug, thiserror::Error)]
 #[error("the app has as many instances as it may have requests at once, {concurrency}")]
 struct TooManyInstances {
@@ -231,6 +241,8 @@ struct Expiration {
     timeout: Duration,
     reused: bool,
     timer: Option<(WorkerStatus, Instant, Pin<Box<Sleep>>)>,
+    /// Somebody else's request wants the place of an instance that idles.
+    wanted: Wanted,
     cpu: CpuMeter,
     requests: Arc<Mutex<Requests>>,
 }
@@ -249,7 +261,11 @@ impl WorkerExpiration for Expiration {
             requests.waiting.retain_mut(|request| request.end.poll_closed(cx).is_pending());
             (!requests.waiting.is_empty(), requests.stuck)
         };
+        if status != WorkerStatus::Idle {
+            self.wanted.pass_on();
+        }
         let allowed = match status {
+            WorkerStatus::Idle if self.wanted.poll(cx).is_ready() => return Poll::Ready(()),
             WorkerStatus::Idle => IDLE_MAX,
             // A little more than the request's own timer, which should act first.
             WorkerStatus::Requests if someone_waits => self.timeout + Duration::from_millis(100),
@@ -276,7 +292,7 @@ impl WorkerExpiration for Expiration {
 }
 
 struct Worker {
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     component: Arc<CallContext>,
     config: Option<ConfigSnapshot>,
     timeout: Duration,
