@@ -43,7 +43,12 @@ use crate::{BodyWriter, Error};
 /// # assert_eq!(app.post("/count", "four").text(), "4 bytes\n");
 /// # assert_eq!(app.post("/echo", "same").text(), "same");
 /// ```
-pub struct Body(Content);
+pub struct Body {
+    content: Content,
+    /// What it is, unless the answer's headers say it. Not one of them, because a map of headers costs a small app's fresh
+    /// instance more than its handler does.
+    kind: Option<&'static str>,
+}
 
 pub(crate) enum Content {
     Static(&'static [u8]),
@@ -106,7 +111,7 @@ impl BodyError {
 impl Body {
     /// A body without content.
     pub fn empty() -> Self {
-        Self(Content::Static(&[]))
+        Self::of(Content::Static(&[]))
     }
 
     /// A body whose pieces are the items of a stream. It is polled when the client has taken what came before; its first error ends
@@ -154,12 +159,25 @@ impl Body {
     }
 
     pub(crate) fn from_source(source: impl Source + 'static) -> Self {
-        Self(Content::Stream(Box::new(source)))
+        Self::of(Content::Stream(Box::new(source)))
+    }
+
+    const fn of(content: Content) -> Self {
+        Self { content, kind: None }
+    }
+
+    pub(crate) fn with_kind(mut self, kind: &'static str) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        self.kind
     }
 
     #[cfg(target_os = "wasi")]
     pub(crate) fn into_content(self) -> Content {
-        self.0
+        self.content
     }
 
     /// How many bytes there will be, if that is known.
@@ -231,7 +249,7 @@ impl HttpBody for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let whole = match &mut self.0 {
+        let whole = match &mut self.content {
             Content::Static(bytes) => Bytes::from_static(mem::take(bytes)),
             Content::Whole(bytes) => mem::take(bytes),
             Content::Stream(source) => return source.poll_frame(cx),
@@ -244,7 +262,7 @@ impl HttpBody for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.content {
             Content::Static(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream(source) => source.size_hint(),
@@ -310,7 +328,7 @@ impl fmt::Debug for Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        Self(Content::Whole(bytes))
+        Self::of(Content::Whole(bytes))
     }
 }
 
@@ -322,7 +340,7 @@ impl From<()> for Body {
 
 impl From<&'static [u8]> for Body {
     fn from(content: &'static [u8]) -> Self {
-        Self(Content::Static(content))
+        Self::of(Content::Static(content))
     }
 }
 

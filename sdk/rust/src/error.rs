@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 
-use crate::{BodyError, Incoming, Response};
+use crate::{Body, BodyError, Incoming, Response};
 
 /// What went wrong with a request; the client gets it as `application/problem+json` (RFC 9457).
 ///
@@ -171,10 +171,9 @@ impl Error {
     pub(crate) fn answer(mut self, request: &Incoming) -> Response {
         self.log(format_args!("{} {}", request.method(), request.path()));
         let text = serde_json::to_vec(&Document(&self.0)).unwrap_or_default();
-        let mut response = Response::new(text.into());
+        let mut response = Response::new(Body::from(text).with_kind("application/problem+json"));
         *response.status_mut() = self.0.status;
         *response.headers_mut() = std::mem::take(&mut self.0.headers);
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
 

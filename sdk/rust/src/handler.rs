@@ -23,6 +23,20 @@ use crate::{Error, FromRequest, Incoming, IntoResponse, Response};
 ///
 /// let app = App::new().get("/double/{number}", double);
 /// ```
+///
+/// A closure that captures something is called many times, so it gives each of its futures a copy:
+///
+/// ```
+/// use std::rc::Rc;
+/// use typecase_sdk::App;
+///
+/// let words: Rc<[&str]> = ["ink", "type"].into();
+/// let app = App::new().get("/words", move || {
+///     let words = words.clone();
+///     async move { words.join("\n") }
+/// });
+/// # assert_eq!(typecase_sdk::testing::TestApp::new(app).get("/words").text(), "ink\ntype");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a handler",
     note = "a handler is an async function whose arguments implement `FromRequest` and whose result implements `IntoResponse`",

@@ -1,12 +1,12 @@
 //! JSON bodies, in and out.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::{Error, FromRequest, Incoming, IntoResponse, Response};
+use crate::{Body, Error, FromRequest, Incoming, IntoResponse, Response};
 
 /// A typed JSON body, of a request and of an answer.
 ///
@@ -66,9 +66,7 @@ impl<T: DeserializeOwned> FromRequest for Json<T> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Result<Response, Error> {
         let text = serde_json::to_vec(&self.0)?;
-        let mut response = Response::new(text.into());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
+        Ok(Response::new(Body::from(text).with_kind("application/json")))
     }
 }
 

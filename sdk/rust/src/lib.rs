@@ -7,6 +7,9 @@ mod body_writer;
 pub mod config;
 mod error;
 mod handler;
+#[cfg(any(test, all(target_os = "wasi", feature = "allocator")))]
+#[allow(unsafe_code)]
+mod heap;
 mod json;
 pub mod limits;
 mod logger;

@@ -6,6 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::{Error, FromRequest, Incoming};
+use deserializer::{ParamError, ParamsDeserializer};
 
 /// Names and percent-decoded values, in the order of the path.
 #[derive(Debug, Default)]
@@ -28,7 +29,8 @@ pub(crate) fn decode(params: &matchit::Params<'_, '_>) -> Result<Params, Error> 
 /// The parameters of the path, percent-decoded.
 ///
 /// A single parameter is any type that can be read from text; several are a tuple, in the path's order, or a struct with
-/// fields of their names. A value that is not of the type is answered with 400, code `path-invalid`.
+/// fields of their names. A value that is not of the type is answered with 400, code `path-invalid`; a type that wants other
+/// parameters than the route has is an error of the app, 500.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -55,8 +57,11 @@ pub struct Path<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest for Path<T> {
     async fn from_request(request: &mut Incoming) -> Result<Self, Error> {
-        let read = T::deserialize(deserializer::ParamsDeserializer::new(&request.params().0));
-        read.map(Self).map_err(|error| invalid(error.to_string()))
+        let read = T::deserialize(ParamsDeserializer::new(&request.params().0));
+        read.map(Self).map_err(|error| match error {
+            ParamError::Text(reason) => invalid(reason),
+            ParamError::Route(reason) => Error::internal(format!("the route does not fit: {reason}")),
+        })
     }
 }
 

@@ -1,11 +1,16 @@
 //! The server's side, in three forms with the same names: WASI 0.2, WASI 0.3, and what stands in for both in native tests.
 
+#[cfg(all(target_os = "wasi", feature = "allocator"))]
+#[allow(unsafe_code)]
+mod allocator;
 #[cfg(target_os = "wasi")]
 #[allow(unsafe_code, missing_docs, unreachable_pub, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 mod bindings;
 #[cfg(target_os = "wasi")]
 mod imports;
+#[cfg(target_os = "wasi")]
+mod instance;
 #[cfg(not(target_os = "wasi"))]
 mod native;
 #[cfg(all(target_os = "wasi", not(feature = "p3")))]

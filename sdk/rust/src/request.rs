@@ -21,7 +21,6 @@ pub struct Incoming {
     source: platform::Request,
     /// Headers and address: fetched when somebody asks for them.
     parts: OnceCell<Parts>,
-    body: Option<Body>,
     params: Params,
     body_bytes_max: usize,
 }
@@ -33,8 +32,8 @@ impl Incoming {
         let method = source.method().map_err(|error| invalid(&error))?;
         let target = source.target();
         let body_bytes_max = limits::BODY_BYTES_MAX;
-        let (parts, body, params) = (OnceCell::new(), None, Params::default());
-        Ok(Self { method, target, source, parts, body, params, body_bytes_max })
+        let (parts, params) = (OnceCell::new(), Params::default());
+        Ok(Self { method, target, source, parts, params, body_bytes_max })
     }
 
     /// The method.
@@ -86,11 +85,7 @@ impl Incoming {
         if platform::BODY_IS_THE_REQUEST {
             self.parts();
         }
-        let taken = || Error::internal("the body of the request was taken twice");
-        match self.body.take() {
-            Some(body) => Ok(body),
-            None => self.source.take_body().ok_or_else(taken),
-        }
+        self.source.take_body().ok_or_else(|| Error::internal("the body of the request was taken twice"))
     }
 
     /// The whole body, unless it is longer than what the app allows ([`App::body_bytes_max`](crate::App::body_bytes_max)):

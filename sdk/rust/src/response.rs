@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::{Body, Error, Response};
@@ -24,6 +24,9 @@ use crate::{Body, Error, Response};
 /// | `([(name, value); N], T)`, `(HeaderMap, T)` | `T` with these headers, which replace those of `T` |
 /// | `(StatusCode, headers, T)` | both |
 /// | `Result<T, E>` | `T`, or the problem that `E` becomes ([`Error`]) |
+///
+/// The content type of text, HTML and JSON is that of the body: it is added when the answer is sent, unless its headers have
+/// another.
 ///
 /// ```
 /// use http::StatusCode;
@@ -84,21 +87,15 @@ pub struct Html<T>(pub T);
 
 impl<T: Into<Body>> IntoResponse for Html<T> {
     fn into_response(self) -> Result<Response, Error> {
-        Ok(typed("text/html; charset=utf-8", self.0.into()))
+        Ok(Response::new(self.0.into().with_kind("text/html; charset=utf-8")))
     }
-}
-
-fn typed(content_type: &'static str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
 }
 
 macro_rules! as_text {
     ($($kind:ty),*) => {$(
         impl IntoResponse for $kind {
             fn into_response(self) -> Result<Response, Error> {
-                Ok(typed("text/plain; charset=utf-8", self.into()))
+                Ok(Response::new(Body::from(self).with_kind("text/plain; charset=utf-8")))
             }
         }
     )*};

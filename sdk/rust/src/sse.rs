@@ -29,7 +29,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use http::HeaderValue;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::CACHE_CONTROL;
 use serde::Serialize;
 
 use crate::{Body, BodyWriter, Error, IntoResponse, Response};
@@ -52,10 +52,8 @@ impl Sse {
 
 impl IntoResponse for Sse {
     fn into_response(self) -> Result<Response, Error> {
-        let mut response = Response::new(self.0);
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        let mut response = Response::new(self.0.with_kind("text/event-stream"));
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         Ok(response)
     }
 }

@@ -40,7 +40,7 @@ use std::ops::Deref;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -92,7 +92,11 @@ impl TestApp {
         let (parts, body) = request.into_parts();
         let source = platform::Request { parts, body: Some(body.into()) };
         let incoming = Incoming::new(source).unwrap_or_else(|error| panic!("the request: {error}"));
-        self.within(self.app.respond(incoming))
+        let mut response = self.within(self.app.respond(incoming));
+        if let Some(kind) = response.body().kind() {
+            response.headers_mut().entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(kind));
+        }
+        response
     }
 
     /// Runs a future where the app runs: with its config, its logs and its clock.
@@ -147,7 +151,7 @@ fn request(method: Method, path: &str, body: Body) -> Request<Body> {
 fn json_request(method: Method, path: &str, value: &impl Serialize) -> Request<Body> {
     let body = serde_json::to_vec(value).unwrap_or_else(|error| panic!("the value is not JSON: {error}"));
     let mut request = request(method, path, body.into());
-    request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     request
 }
 

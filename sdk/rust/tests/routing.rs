@@ -73,8 +73,33 @@ fn head_is_get_without_its_body() {
         assert_eq!((answer.status().as_u16(), answer.body().len()), (status, 0));
         assert_eq!(answer.headers()["content-length"], length);
     }
+    let nothing = TestApp::new(App::new().get("/", async || ()));
+    let answer = ask(&nothing, Method::HEAD, "/");
+    assert_eq!((answer.status().as_u16(), answer.headers().get("content-length")), (204, None));
     let answer = ask(&app, Method::HEAD, "/nowhere");
     assert_eq!((answer.status().as_u16(), answer.body().len()), (404, 0));
+}
+
+#[test]
+fn parameters_that_the_route_does_not_have_are_the_apps_mistake() {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let app = App::new()
+        .get("/one/{id}", async |Path((a, b)): Path<(String, String)>| a + &b)
+        .get("/two/{id}/{part}", async |Path(id): Path<String>| id)
+        .get("/named/{id}", async |Path(named): Path<Named>| named.name);
+    let app = TestApp::new(app);
+    for (path, reason) in [
+        ("/one/1", "wants 2 parameters, it has 1"),
+        ("/two/1/2", "wants one parameter, it has 2"),
+        ("/named/1", "wants the parameter `name`"),
+    ] {
+        assert_eq!(app.get(path).status(), 500);
+        let logs = app.logs();
+        assert!(logs.last().unwrap().message.contains(reason), "{logs:?}");
+    }
 }
 
 #[test]

@@ -106,11 +106,18 @@ impl Report {
     }
 
     /// One contender's throughput as a multiple of another's.
-    pub fn ratio(&mut self, standings: &[Standing], ours: &'static str, theirs: &'static str, bar: Bar) {
+    pub fn ratio(
+        &mut self,
+        standings: &[Standing],
+        ours: &'static str,
+        theirs: &'static str,
+        bar: impl Into<Option<Bar>>,
+    ) {
+        let bar = bar.into();
         let find = |name| standings.iter().find(|standing| standing.name == name);
         let (Some(our), Some(their)) = (find(ours), find(theirs)) else {
             let why = self.absent.get(theirs).cloned().unwrap_or_else(|| "it did not run".to_owned());
-            return self.add(format!("{ours} / {theirs}"), first_line(&why), None, "x", Some(bar));
+            return self.add(format!("{ours} / {theirs}"), first_line(&why), None, "x", bar);
         };
         let what = format!("{ours} / {theirs}, {} connections", our.connections);
         let mut detail =
@@ -123,7 +130,7 @@ impl Report {
         let ratio = our.requests_per_second / their.requests_per_second;
         // An error is answered faster than a request is served: such a ratio says nothing in our favour.
         let figure = if our.errors > 0 { 0.0 } else { ratio };
-        self.add(what, detail, Some(figure), "x", Some(bar));
+        self.add(what, detail, Some(figure), "x", bar);
     }
 
     pub fn value(&mut self, what: &str, figure: f64, unit: &'static str, bar: Bar, detail: String) {

@@ -1,13 +1,14 @@
-//! `cargo xtask bench`: builds server, guests and load generator as they ship, and hands over to the latter.
+//! `cargo xtask bench`: builds server, guests and load generator, and hands over to the latter.
 
 use std::env;
+use std::process::Command;
 
 use anyhow::Result;
 
 use crate::command::{cargo, program, run as run_command, step};
-use crate::{guests, requirements, workspace};
+use crate::{dist, guests, requirements, workspace};
 
-const NEEDED: &[requirements::Program] =
+pub const NEEDED: &[requirements::Program] =
     &[requirements::WRK, requirements::NGINX, requirements::NODE, requirements::TASKSET];
 
 /// What the scenarios whose names begin so need besides.
@@ -15,13 +16,9 @@ const CLUSTER: &str = "cluster_";
 const NEEDED_BY_CLUSTERS: &[requirements::Program] = &[requirements::MARIADB, requirements::REDIS];
 
 /// Names a server that is built already; the bench then measures that one.
-const SERVER: &str = "TYPECASE_BIN";
-
-/// The profile that ships.
-const PROFILE: &str = "dist";
+pub const SERVER: &str = "TYPECASE_BIN";
 
 pub fn run(arguments: &[String]) -> Result<()> {
-    let root = workspace::root();
     let lists_only = arguments.iter().any(|argument| argument == "--list" || argument == "--help");
     if !lists_only {
         requirements::programs(NEEDED)?;
@@ -31,23 +28,20 @@ pub fn run(arguments: &[String]) -> Result<()> {
         guests::run_all()?;
     }
 
-    let mut build = cargo(&root);
-    build.args(["build", "--release", "--package", "typecase-bench"]);
-    step("building the load generator and its peers");
-    run_command(&mut build)?;
-    if env::var_os(SERVER).is_none() && !lists_only {
-        let mut build = cargo(&root);
-        build.args(["build", "--profile", PROFILE, "--package", "typecase"]);
-        step("building the server as it ships; the first time this takes long");
-        run_command(&mut build)?;
-    }
-
-    let mut bench = program(workspace::binary("release", "typecase-bench"), &root);
+    let mut bench = load_generator()?;
     bench.args(arguments);
-    if env::var_os(SERVER).is_none() {
-        bench.env(SERVER, workspace::binary(PROFILE, "typecase"));
+    if env::var_os(SERVER).is_none() && !lists_only {
+        bench.env(SERVER, dist::build(false)?);
     }
     run_command(&mut bench)
+}
+
+/// The load generator, built together with its peers.
+pub fn load_generator() -> Result<Command> {
+    let root = workspace::root();
+    step("building the load generator and its peers");
+    run_command(cargo(&root).args(["build", "--release", "--package", "typecase-bench"]))?;
+    Ok(program(workspace::binary("release", "typecase-bench"), &root))
 }
 
 /// Whether a scenario with a cluster runs: all do unless `--only NAME` or `--only=NAME` says something else.

@@ -3,6 +3,7 @@
 mod bench;
 mod command;
 mod demo;
+mod dist;
 mod guests;
 mod requirements;
 mod test;
@@ -15,6 +16,7 @@ cargo xtask demo  [--exit] [--keep] [--release]   start a node with the examples
 cargo xtask test                                  set up, build the guests, check format and lints, run every test
 cargo xtask bench [--quick] [--only NAME] [--seconds N] [--rounds N] [--install-peers] [--list]
                                                   compare with other servers, side by side in one run
+cargo xtask dist  [--retrain]                     build the server as it ships: optimised for what it does under load
 cargo xtask guests                                build the guests and the examples, nothing else";
 
 fn main() -> Result<()> {
@@ -25,6 +27,7 @@ fn main() -> Result<()> {
         "demo" => demo::run(&rest),
         "test" => test::run(&rest),
         "bench" => bench::run(&rest),
+        "dist" => dist::run(&rest),
         "guests" => guests::run(&rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

@@ -17,8 +17,8 @@ macro_rules! sources {
 const SDK: &[(&str, &str)] = sources!(
     "rust":
     "Cargo.toml" "README.md" "src/app.rs" "src/body.rs" "src/body_writer.rs" "src/config.rs" "src/error.rs"
-    "src/handler.rs" "src/json.rs" "src/lib.rs" "src/limits.rs" "src/logger.rs" "src/params.rs"
-    "src/params/deserializer.rs" "src/platform.rs" "src/platform/bindings.rs" "src/platform/imports.rs"
+    "src/handler.rs" "src/heap.rs" "src/heap/tests.rs" "src/json.rs" "src/lib.rs" "src/limits.rs" "src/logger.rs" "src/params.rs"
+    "src/params/deserializer.rs" "src/platform.rs" "src/platform/allocator.rs" "src/platform/bindings.rs" "src/platform/imports.rs" "src/platform/instance.rs"
     "src/platform/native.rs" "src/platform/p2.rs" "src/platform/p2/body.rs" "src/platform/p2/executor.rs" "src/platform/p2/respond.rs"
     "src/platform/p3.rs" "src/platform/p3/body.rs" "src/platform/p3/respond.rs" "src/platform/stdio.rs" "src/query.rs" "src/request.rs"
     "src/response.rs" "src/serve.rs" "src/sse.rs" "src/testing.rs" "src/time.rs"

@@ -7,13 +7,20 @@ use serde::de::value::{MapDeserializer, StrDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-/// What a value is not; said to the client.
+/// Why the parameters do not make the value.
 #[derive(Debug)]
-pub(super) struct ParamError(String);
+pub(super) enum ParamError {
+    /// The path has another text than it should: said to the client.
+    Text(String),
+    /// The route has other parameters than its handler wants: the author's mistake.
+    Route(String),
+}
 
 impl fmt::Display for ParamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Text(reason) | Self::Route(reason) => f.write_str(reason),
+        }
     }
 }
 
@@ -21,7 +28,11 @@ impl std::error::Error for ParamError {}
 
 impl de::Error for ParamError {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(message.to_string())
+        Self::Text(message.to_string())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::Route(format!("its handler wants the parameter `{field}`"))
     }
 }
 
@@ -37,14 +48,18 @@ impl<'a> ParamsDeserializer<'a> {
     fn single(self) -> Result<Value<'a>, ParamError> {
         match self.0 {
             [(name, text)] => Ok(Value { name, text }),
-            params => Err(ParamError(format!("one parameter was expected, the route has {}", params.len()))),
+            params => {
+                Err(ParamError::Route(format!("its handler wants one parameter, it has {}", params.len())))
+            }
         }
     }
 
     fn sequence(self, expected: usize) -> Result<Sequence<'a>, ParamError> {
         match self.0.len() {
             length if length == expected => Ok(Sequence(self.0.iter())),
-            length => Err(ParamError(format!("{expected} parameters were expected, the route has {length}"))),
+            length => {
+                Err(ParamError::Route(format!("its handler wants {expected} parameters, it has {length}")))
+            }
         }
     }
 }
@@ -158,12 +173,15 @@ struct Value<'a> {
 
 impl Value<'_> {
     fn parse<T: std::str::FromStr>(self, expected: &str) -> Result<T, ParamError> {
-        self.text.parse().map_err(|_| ParamError(format!("`{}` is not {expected}", self.name)))
+        self.text.parse().map_err(|_| ParamError::Text(format!("`{}` is not {expected}", self.name)))
     }
 
     /// The types' own complaints, with the parameter they are about.
     fn named<T>(self, result: Result<T, ParamError>) -> Result<T, ParamError> {
-        result.map_err(|error| ParamError(format!("`{}`: {error}", self.name)))
+        result.map_err(|error| match error {
+            ParamError::Text(reason) => ParamError::Text(format!("`{}`: {reason}", self.name)),
+            ParamError::Route(reason) => ParamError::Route(reason),
+        })
     }
 }
 

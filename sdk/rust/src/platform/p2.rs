@@ -4,7 +4,7 @@ mod body;
 mod executor;
 mod respond;
 
-use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
@@ -15,7 +15,8 @@ use wasip2::http::types::{self as wasi, Fields, IncomingRequest, ResponseOutpara
 use body::IncomingBody;
 use executor::Waitable;
 
-use crate::{App, Body, Incoming, logger};
+use super::instance;
+use crate::{App, Body, Incoming};
 
 pub(crate) use respond::{Outgoing, Sending, send_frames};
 
@@ -29,24 +30,20 @@ pub mod exported {
     pub use super::handle;
 }
 
-thread_local! {
-    /// An instance that serves several requests makes its app once.
-    static APP: Cell<Option<&'static App>> = const { Cell::new(None) };
-}
-
 /// Answers one request.
 pub fn handle(make: fn() -> App, request: IncomingRequest, response_out: ResponseOutparam) {
-    let app = APP.get().unwrap_or_else(|| {
-        let app: &'static App = Box::leak(Box::new(make()));
-        logger::install(app.level());
-        APP.set(Some(app));
-        app
-    });
+    let app = instance::app(make);
+    let request = match Incoming::new(Request(request)) {
+        Ok(request) => request,
+        // Neither the server nor `http` would have let such a request in.
+        Err(error) => return respond::refuse(&error, response_out),
+    };
+    // It is always set; without the way to drop it, the component imports one function less.
+    let response_out = ManuallyDrop::new(response_out);
     executor::block_on(async {
-        match Incoming::new(Request(Some(request))) {
-            Ok(request) => respond::respond(app.respond(request).await, response_out).await,
-            // Neither the server nor `http` would have let such a request in.
-            Err(error) => respond::refuse(&error, response_out),
+        let response = app.respond(request).await;
+        if let Some(sending) = respond::respond(response, ManuallyDrop::into_inner(response_out)) {
+            sending.await;
         }
     });
 }
@@ -56,13 +53,12 @@ pub(crate) async fn sleep(duration: Duration) {
     Waitable::new(subscribe_duration(nanoseconds)).wait_for().await;
 }
 
-/// A request of which nothing was fetched yet; gone once its body was taken.
-pub(crate) struct Request(Option<IncomingRequest>);
+/// A request of which nothing was fetched yet.
+pub(crate) struct Request(IncomingRequest);
 
 impl Request {
     pub(crate) fn method(&self) -> Result<Method, String> {
-        let method = self.0.as_ref().map_or(wasi::Method::Get, IncomingRequest::method);
-        Ok(match method {
+        Ok(match self.0.method() {
             wasi::Method::Get => Method::GET,
             wasi::Method::Head => Method::HEAD,
             wasi::Method::Post => Method::POST,
@@ -79,29 +75,27 @@ impl Request {
     }
 
     pub(crate) fn target(&self) -> String {
-        self.0.as_ref().and_then(IncomingRequest::path_with_query).unwrap_or_else(|| "/".to_owned())
+        self.0.path_with_query().unwrap_or_else(|| "/".to_owned())
     }
 
     pub(crate) fn uri(&self, target: &str) -> Uri {
         let mut parts = http::uri::Parts::default();
-        if let Some(request) = &self.0 {
-            parts.scheme = request.scheme().and_then(|scheme| match scheme {
-                wasi::Scheme::Http => Some(Scheme::HTTP),
-                wasi::Scheme::Https => Some(Scheme::HTTPS),
-                wasi::Scheme::Other(name) => name.parse().ok(),
-            });
-            parts.authority = request.authority().and_then(|authority| authority.parse::<Authority>().ok());
-        }
+        parts.scheme = self.0.scheme().and_then(|scheme| match scheme {
+            wasi::Scheme::Http => Some(Scheme::HTTP),
+            wasi::Scheme::Https => Some(Scheme::HTTPS),
+            wasi::Scheme::Other(name) => name.parse().ok(),
+        });
+        parts.authority = self.0.authority().and_then(|authority| authority.parse::<Authority>().ok());
         super::uri(parts, target)
     }
 
     pub(crate) fn headers(&self) -> HeaderMap {
-        self.0.as_ref().map(|request| from_fields(&request.headers())).unwrap_or_default()
+        from_fields(&self.0.headers())
     }
 
+    /// None when it was taken before.
     pub(crate) fn take_body(&mut self) -> Option<Body> {
-        let request = self.0.as_ref()?;
-        let body = request.consume().ok()?;
+        let body = self.0.consume().ok()?;
         Some(Body::from_source(IncomingBody::new(body)))
     }
 }

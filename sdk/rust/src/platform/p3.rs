@@ -3,16 +3,17 @@
 mod body;
 mod respond;
 
-use std::cell::Cell;
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::uri::{Authority, Scheme, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use wasip3::http::types::{self as wasi, Fields};
 
 use body::IncomingBody;
 
-use crate::{App, Body, Incoming, logger};
+use super::instance;
+use crate::{App, Body, Incoming};
 
 pub(crate) use respond::{Outgoing, Sending, send_frames};
 
@@ -26,19 +27,9 @@ pub mod exported {
     pub use super::handle;
 }
 
-thread_local! {
-    /// An instance that serves several requests, even at the same time, makes its app once.
-    static APP: Cell<Option<&'static App>> = const { Cell::new(None) };
-}
-
 /// Answers one request.
 pub async fn handle(make: fn() -> App, request: wasi::Request) -> Result<wasi::Response, wasi::ErrorCode> {
-    let app = APP.get().unwrap_or_else(|| {
-        let app: &'static App = Box::leak(Box::new(make()));
-        logger::install(app.level());
-        APP.set(Some(app));
-        app
-    });
+    let app = instance::app(make);
     match Incoming::new(Request(Some(request))) {
         Ok(request) => respond::respond(app.respond(request).await),
         // Neither the server nor `http` would have let such a request in.
@@ -114,10 +105,13 @@ fn from_fields(fields: &Fields) -> HeaderMap {
     headers
 }
 
-fn to_fields(headers: &HeaderMap) -> Result<Fields, wasi::HeaderError> {
+fn to_fields(headers: &HeaderMap, kind: Option<&str>) -> Result<Fields, wasi::HeaderError> {
     let fields = Fields::new();
     for (name, value) in headers {
         fields.append(name.as_str(), value.as_bytes())?;
+    }
+    if let Some(kind) = kind.filter(|_| !headers.contains_key(CONTENT_TYPE)) {
+        fields.append(CONTENT_TYPE.as_str(), kind.as_bytes())?;
     }
     Ok(fields)
 }

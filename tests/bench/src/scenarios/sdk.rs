@@ -1,5 +1,5 @@
-//! What the SDK costs: the same answer through its router, handlers and `http` types, and from bindings alone. The raw
-//! one neither looks at the path nor allocates, so this is all that the SDK does.
+//! What the SDK costs: an app of two paths written with it, and the same app on bindings alone. What any app of two paths
+//! costs shows beside an app that answers without a look at its request.
 
 use anyhow::Result;
 
@@ -10,21 +10,26 @@ use crate::node::Node;
 use crate::options::Bench;
 use crate::report::{Bar, Report};
 
-const RAW: &str = "hello, raw bindings";
-const SDK: &str = "hello, SDK";
-const EXAMPLES: [(&str, &str); 2] = [(RAW, "hello"), (SDK, "hello-sdk")];
+const BARE: &str = "one answer to all, raw bindings";
+const RAW: &str = "two paths, raw bindings";
+const SDK: &str = "two paths, SDK";
 const CONNECTIONS: u32 = 32;
 
 pub async fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let mut node = Node::start(bench, "sdk").await?;
-    for (contender, name) in EXAMPLES {
-        let component = guests::read(&guests::example(bench, name)?)?;
+    let apps = [
+        (BARE, "hello", guests::example(bench, "hello")?),
+        (RAW, "hello-raw", guests::hostile(bench, "hello_raw")?),
+        (SDK, "hello-sdk", guests::example(bench, "hello-sdk")?),
+    ];
+    for (contender, name, path) in &apps {
+        let component = guests::read(path)?;
         let bundle = Contents { name, component: &component, ..Contents::default() };
         node.admin.publish(name, bundle.zip()?).await?;
-        let detail = format!("examples/{name}, a component of {} bytes", component.len());
+        let detail = format!("a component of {} bytes", component.len());
         report.note(&format!("size of {contender}"), component.len() as f64 / 1024.0, "KiB", detail);
     }
-    let contenders = EXAMPLES.map(|(contender, name)| Contender {
+    let contenders = apps.map(|(contender, name, _)| Contender {
         name: contender,
         server: &node.server,
         target: node.target(&format!("/{name}/"), CONNECTIONS),
@@ -32,5 +37,6 @@ pub async fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let standings = contest::run(bench, &contenders).await?;
     report.contest(&standings);
     report.ratio(&standings, SDK, RAW, Bar::AtLeast(0.95));
+    report.ratio(&standings, SDK, BARE, None);
     node.server.stop().await
 }

@@ -39,11 +39,12 @@ mod own {
         let mut future = pin!(future);
         let mut cx = Context::from_waker(&WAKER);
         loop {
-            WOKEN.set(false);
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
+            // Written only if it says something else: what is not touched need not be restored for the next request.
             if WOKEN.get() {
+                WOKEN.set(false);
                 continue;
             }
             match WAIT.get() {

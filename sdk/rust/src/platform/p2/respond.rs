@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use http_body::Frame;
 use wasip2::http::types::{
     ErrorCode, Fields, HeaderError, IncomingBody, OutgoingBody, OutgoingResponse, ResponseOutparam,
@@ -12,7 +13,7 @@ use wasip2::io::streams::{OutputStream, StreamError};
 
 use super::executor::Waitable;
 use crate::body::{Content, Source};
-use crate::{Body, Error, Response};
+use crate::{Error, Response};
 
 /// Where a body is sent to.
 pub(crate) type Outgoing = OutgoingBody;
@@ -46,13 +47,15 @@ impl From<HeaderError> for BrokenOff {
     }
 }
 
-pub(super) async fn respond(response: Response, response_out: ResponseOutparam) {
+/// Sends the head, and the body if it is whole. One that is not goes on by itself.
+pub(super) fn respond(response: Response, response_out: ResponseOutparam) -> Option<Sending> {
     let (parts, body) = response.into_parts();
-    let fields = match to_fields(&parts.headers) {
+    let fields = match to_fields(&parts.headers, body.kind()) {
         Ok(fields) => fields,
         Err(error) => {
             let reason = format!("the server refuses a header of the answer: {error}");
-            return refuse(&Error::internal(reason), response_out);
+            refuse(&Error::internal(reason), response_out);
+            return None;
         }
     };
     let response = OutgoingResponse::new(fields);
@@ -60,26 +63,24 @@ pub(super) async fn respond(response: Response, response_out: ResponseOutparam) 
         // `http` has checked it.
         let _ = response.set_status_code(parts.status.as_u16());
     }
-    // The body of a new response can always be had.
-    let Ok(outgoing) = response.body() else { return };
+    let body_out = response.body();
     ResponseOutparam::set(response_out, Ok(response));
-    send(body, outgoing).await;
+    // The body of a new response can always be had.
+    let outgoing = body_out.ok()?;
+    let written = match body.into_content() {
+        Content::Static(bytes) => write_whole(bytes, &outgoing),
+        Content::Whole(bytes) => write_whole(&bytes, &outgoing),
+        Content::Stream(source) => return Some(source.send(outgoing)),
+    };
+    if written.is_ok() {
+        let _ = OutgoingBody::finish(outgoing, None);
+    }
+    None
 }
 
 pub(super) fn refuse(error: &Error, response_out: ResponseOutparam) {
     error.log("no answer could be made");
     ResponseOutparam::set(response_out, Err(ErrorCode::InternalError(Some(error.to_string()))));
-}
-
-async fn send(body: Body, outgoing: OutgoingBody) {
-    let written = match body.into_content() {
-        Content::Static(bytes) => write_whole(bytes, &outgoing),
-        Content::Whole(bytes) => write_whole(&bytes, &outgoing),
-        Content::Stream(source) => return source.send(outgoing).await,
-    };
-    if written.is_ok() {
-        let _ = OutgoingBody::finish(outgoing, None);
-    }
 }
 
 /// The answer is complete, so nothing else is held up while this waits.
@@ -118,7 +119,7 @@ async fn write_frames(
     if trailers.is_empty() {
         return Ok(None);
     }
-    Ok(Some(to_fields(&trailers)?))
+    Ok(Some(to_fields(&trailers, None)?))
 }
 
 /// Has the server move the bytes of a request; none of them comes through this memory.
@@ -148,9 +149,12 @@ fn splice(incoming: IncomingBody, outgoing: &OutgoingBody) -> Result<Option<Fiel
     }
 }
 
-fn to_fields(headers: &HeaderMap) -> Result<Fields, HeaderError> {
-    let entries: Vec<_> =
+fn to_fields(headers: &HeaderMap, kind: Option<&str>) -> Result<Fields, HeaderError> {
+    let mut entries: Vec<_> =
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned())).collect();
+    if let Some(kind) = kind.filter(|_| !headers.contains_key(CONTENT_TYPE)) {
+        entries.push((CONTENT_TYPE.as_str().to_owned(), kind.into()));
+    }
     Fields::from_list(&entries)
 }
 

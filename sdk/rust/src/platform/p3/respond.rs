@@ -22,7 +22,7 @@ type Trailers = Result<Option<Fields>, ErrorCode>;
 
 pub(super) fn respond(response: Response) -> Result<WasiResponse, ErrorCode> {
     let (parts, body) = response.into_parts();
-    let fields = to_fields(&parts.headers).map_err(|error| {
+    let fields = to_fields(&parts.headers, body.kind()).map_err(|error| {
         refusal(&Error::internal(format!("the server refuses a header of the answer: {error}")))
     })?;
     let response = respond_with(fields, body);
@@ -87,7 +87,7 @@ async fn send(mut source: Box<dyn Source>, mut writer: StreamWriter<u8>, ended: 
     drop(writer);
     if trailers.is_empty() {
         let _ = ended.write(Ok(None)).await;
-    } else if let Ok(fields) = to_fields(&trailers) {
+    } else if let Ok(fields) = to_fields(&trailers, None) {
         let _ = ended.write(Ok(Some(fields))).await;
     }
 }
