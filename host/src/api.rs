@@ -7,6 +7,7 @@ mod access;
 mod app_config;
 mod apps;
 mod layers;
+mod linger;
 mod logs;
 mod nodes;
 mod openapi;
@@ -107,6 +108,7 @@ pub fn router(control: Control) -> Router {
         .fallback(async || problem::Problem::of_status(StatusCode::NOT_FOUND, String::new()))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(CatchPanicLayer::new())
+        .layer(from_fn(linger::linger))
         .layer(from_fn(layers::request_id))
         .with_state(control)
 }

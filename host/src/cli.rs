@@ -11,6 +11,7 @@ mod config;
 mod credentials;
 mod dev;
 mod doctor;
+mod elapsed;
 mod failure;
 mod generate;
 mod local_bundle;
@@ -31,6 +32,7 @@ mod server;
 mod settings;
 mod text;
 mod token;
+mod usage;
 mod withdraw;
 
 use std::ffi::OsString;
@@ -128,9 +130,13 @@ enum Command {
     },
 }
 
-/// Parses the arguments, runs one command and prints its answer. Wrong usage ends the process with 2.
+/// Parses the arguments, runs one command and prints its answer.
 pub fn run() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    completion::answer_shell();
+    let Arguments { global, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::refuse(error),
+    };
     let result = match command {
         Command::CompileComponent { arguments } => return compile_component::run(arguments),
         Command::Node(arguments) => return node::run(&global, arguments),

@@ -46,6 +46,8 @@ pub struct Component {
     pub size_bytes: u64,
     pub generation: WasiGeneration,
     pub imports: Vec<String>,
+    /// The tool that made it, if an instance of it answers no second request.
+    pub single_use: Option<String>,
     /// It came as a core module, and was made into a component here.
     pub is_adapted: bool,
 }
@@ -63,6 +65,10 @@ pub enum Objection {
     Limit(LimitError),
     #[error(transparent)]
     Component(InspectError),
+    #[error(
+        "reuse = {asked} would hang: what {tool} makes answers one request in its life; set `reuse = 1` in [limits]"
+    )]
+    Reuse { asked: u32, tool: String },
 }
 
 impl Objection {
@@ -73,6 +79,7 @@ impl Objection {
             Self::Unsupported(_) => "manifest-unsupported",
             Self::Limit(_) => "limit-too-high",
             Self::Component(error) => error.code(),
+            Self::Reuse { .. } => "reuse-impossible",
         }
     }
 
@@ -83,6 +90,7 @@ impl Objection {
             Self::Unsupported(Unsupported { place, .. }) => Some(place.clone()),
             Self::Limit(LimitError { key, .. }) => Some(vec!["limits".into(), (*key).into()]),
             Self::Component(_) => None,
+            Self::Reuse { .. } => Some(vec!["limits".into(), "reuse".into()]),
         }
     }
 }
@@ -115,6 +123,11 @@ pub fn judge(bundle: &Path, app: Option<&AppName>, rules: &Rules) -> Result<Judg
         },
         None => None,
     };
+    if let (Some(limits), Some(tool)) = (&limits, component.as_ref().and_then(|made| made.single_use.clone()))
+        && limits.reuse > 1
+    {
+        objections.push(Objection::Reuse { asked: limits.reuse, tool });
+    }
     Ok(Judgement { manifest, limits, component, assets: checked.assets_len(), objections })
 }
 
@@ -125,5 +138,6 @@ fn inspect(bytes: &[u8]) -> Result<Component, InspectError> {
         generation: inspection.generation,
         is_adapted: matches!(inspection.component, std::borrow::Cow::Owned(_)),
         imports: inspection.imports,
+        single_use: inspection.single_use,
     })
 }

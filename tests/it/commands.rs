@@ -43,6 +43,7 @@ async fn each_command_prints_one_document_and_a_table() {
 
     let rolled_back = node.cli(["rollback", "hello", "--json"]).await.expect(0).json();
     assert_eq!((&rolled_back["release"], &rolled_back["state"]), (&json!(1), &json!("active")));
+    assert_eq!(node.cli(["rollback", "hello", "1", "--json"]).await.expect(0).json()["unchanged"], true);
     let text = node.cli(["rollback", "hello", "--to", "2"]).await.expect(0).stdout;
     assert!(text.starts_with("hello release 2 is active on 1 node ("), "{text}");
 
@@ -61,6 +62,95 @@ async fn each_command_prints_one_document_and_a_table() {
 
     let doctor = node.cli(["doctor", "--json"]).await.json();
     assert!(doctor["checks"].as_array().unwrap().iter().all(|check| check["check"].is_string()), "{doctor}");
+}
+
+/// Whatever happens, a program reads one document.
+#[tokio::test]
+async fn one_document_is_printed_by_every_command() {
+    let node = TestNode::builder().config("node", "name", "here").start().await;
+    node.publish_wasm("hello", guests::hello()).await;
+    let folder = tempfile::tempdir().unwrap();
+    for line in [
+        "new static-site site",
+        "new static-site site",
+        "new nothing",
+        "build site",
+        "check site",
+        "check site --offline",
+        "schema",
+        "publish site",
+        "publish site --note again",
+        "publish site --timeout 0",
+        "releases site",
+        "withdraw site",
+        "rollback site 1",
+        "rollback hello",
+        "logs nothing",
+        "logs hello --level loud",
+        "config hello",
+        "config set hello a=1",
+        "config set hello A=1",
+        "config unset hello a",
+        "config",
+        "nodes",
+        "nodes drain here",
+        "nodes resume here",
+        "nodes drain nowhere",
+        "settings",
+        "settings set limits.bundle_mb=9",
+        "settings set limits.bundle_mb=x",
+        "settings unset limits.bundle_mb",
+        "settings history",
+        "settings diff",
+        "settings rollback 1",
+        "settings rollback 77",
+        "settings receipts",
+        "generate nginx",
+        "generate haproxy",
+        "token create ci",
+        "token create ci",
+        "token list",
+        "token revoke ci",
+        "token",
+        "completion bash",
+        "completion sh",
+        "doctor",
+        "node --listen 1",
+        "node --config nowhere.toml",
+        "apps --server http://127.0.0.1:1",
+        "frobnicate",
+    ] {
+        let mut command = command::typecase();
+        command.current_dir(folder.path()).args(line.split(' ')).arg("--json");
+        command.arg("--data").arg(node.data());
+        if !line.contains("--server") {
+            command.args(["--server", &format!("http://{}", node.admin_address())]);
+        }
+        let output = command::run_command(command).await;
+        let document = serde_json::from_str::<Value>(&output.stdout);
+        assert!(document.is_ok_and(|document| document.is_object()), "{line}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_note_that_is_not_kept_is_said_to_be_so() {
+    let node = TestNode::start().await;
+    let project = guests::example("hello").display().to_string();
+    let first = node.cli(["publish", &project, "--note", "first", "--json"]).await.expect(0).json();
+    assert!(first["warnings"].is_null(), "{first}");
+    let again = node.cli(["publish", &project, "--note", "second"]).await.expect(0).stdout;
+    assert!(again.contains("nothing changed\nwarning: the note is not kept: release 1"), "{again}");
+    let again = node.cli(["publish", &project, "--note", "second", "--json"]).await.expect(0).json();
+    assert_eq!(again["warnings"][0]["code"], "note-dropped");
+    assert_eq!(node.api().releases("hello").await[0]["note"], "first");
+}
+
+#[tokio::test]
+async fn errors_show_what_was_typed_and_no_more() {
+    let mut command = command::typecase();
+    command.arg("releases").env("TYPECASE_SERVER", "http://elsewhere").env("TYPECASE_TOKEN", "secret");
+    let output = command::run_command(command).await.expect(2);
+    assert!(output.stderr.contains("\nUsage: typecase releases <APP>\n"), "{output:?}");
 }
 
 #[tokio::test]
@@ -116,6 +206,11 @@ async fn failures_have_their_exit_codes() {
     ] {
         let output = command::run(wrong).await.expect(2);
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{wrong:?}: {output:?}");
+        let said = output.stderr;
+        let output = command::run(wrong.iter().copied().chain(["--json"])).await.expect(2);
+        assert_eq!(output.json()["code"], "usage", "{wrong:?}: {output:?}");
+        let detail = output.json()["detail"].as_str().unwrap().to_owned();
+        assert!(said.contains(&detail), "{wrong:?}: {said} {detail}");
     }
     let output = command::run(["apps", "--server", "ftp://x", "--json"]).await.expect(2);
     assert_eq!(output.json()["code"], "server-url");

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 use typecase_harness::client::Answer;
 use typecase_harness::load::Load;
-use typecase_harness::{TestNode, guests};
+use typecase_harness::{TestNode, command, guests};
 
 /// A node that takes the time it needs: the engines inside these components are large, and this build's compiler is slow.
 async fn node() -> TestNode {
@@ -67,6 +67,21 @@ async fn assert_counts_words(node: &TestNode, example: &str) {
 #[tokio::test]
 async fn javascript_is_published_called_and_replaced() {
     published_and_replaced("hello-js").await;
+}
+
+#[tokio::test]
+async fn javascript_that_asks_for_reuse_is_refused() {
+    let project = guests::example("hello-js");
+    let copy = tempfile::tempdir().unwrap();
+    fs::write(copy.path().join("hello-js.wasm"), guests::component(&project)).unwrap();
+    let manifest = fs::read_to_string(project.join("typecase.toml")).unwrap();
+    fs::write(copy.path().join("typecase.toml"), manifest + "[limits]\nreuse = 100\n").unwrap();
+    let path = copy.path().display().to_string();
+    let report = command::run(["check", "--offline", "--json", &path]).await.expect(1).json();
+    let problem = &report["problems"][0];
+    assert_eq!(problem["code"], "reuse-impossible", "{report}");
+    assert!(problem["message"].as_str().unwrap().contains("set `reuse = 1`"), "{problem}");
+    assert_eq!(problem["place"], json!(["limits", "reuse"]), "{problem}");
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod bystander;
 mod cache;
 mod cluster;
 mod commands;
+mod compile;
+mod completion;
 mod crash;
 mod dev;
 mod disk;

@@ -141,6 +141,47 @@ async fn a_check_says_everything_and_keeps_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_too_large_for_the_server_is_not_even_packed() {
+    let node = TestNode::builder().config("limits", "bundle_mb", 1).start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    fs::create_dir(path.join("static")).unwrap();
+    fs::write(
+        path.join("typecase.toml"),
+        "manifest_version = 1\n[app]\nname = \"films\"\nassets = \"static\"\n",
+    )
+    .unwrap();
+    let film = |bytes: u64| fs::File::create(path.join("static/film.mp4")).unwrap().set_len(bytes).unwrap();
+    let shown = path.display().to_string();
+    film(3 << 20);
+    for command in ["publish", "check"] {
+        let refused = node.cli([command, &shown, "--json"]).await.expect(1);
+        assert_eq!(refused.json()["code"], "bundle-too-large", "{command}");
+        for says in ["the 1 MiB that the server accepts", "static/film.mp4 (3 MiB)", "limits.bundle_mb"] {
+            assert!(refused.stderr.contains(says), "{says}: {refused:?}");
+        }
+    }
+    // Another server may take it, and the bundle says no more than the folder.
+    let zip = path.join("films.zip").display().to_string();
+    command::run(["build", &shown, "--output", &zip]).await.expect(0);
+    let refused = node.cli(["publish", &zip]).await.expect(1);
+    assert!(refused.stderr.contains("films.zip (3.0 MiB)"), "{refused:?}");
+    // No server takes this.
+    film(5 << 30);
+    let refused = command::run(["build", &shown, "--json"]).await.expect(1);
+    assert_eq!(refused.json()["code"], "bundle-expansion");
+    assert!(refused.stderr.contains("static/film.mp4 (5120 MiB)"), "{refused:?}");
+
+    film(1 << 10);
+    for name in ["a", "b"] {
+        std::os::unix::fs::symlink("/etc/hostname", path.join("static").join(name)).unwrap();
+    }
+    let refused = node.cli(["publish", &shown, "--json"]).await.expect(1);
+    assert_eq!(refused.json()["problems"].as_array().unwrap().len(), 2, "{refused:?}");
+    assert!(refused.stderr.contains("2 files cannot be packed:"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_check_of_what_is_fine_tells_what_it_replaces() {
     let node = TestNode::start().await;
     let hello = guests::example("hello");

@@ -148,6 +148,7 @@ async fn projects_in_rust_are_tested_built_published_and_answer() {
     let shop = Project::rust("rust-json-api", "shop").await;
     shop.run("cargo", &["test", "--quiet"]);
     shop.publish(&node).await;
+    assert!(node.get("/shop/").await.expect(200).text().contains("href=\"products\""));
     assert_eq!(node.get("/shop/products/ink").await.expect(200).json()["price_cents"], 1_250);
     assert_eq!(node.get("/shop/products/tea").await.expect(404).json()["code"], "product-unknown");
     assert_eq!(
@@ -181,10 +182,11 @@ async fn projects_in_javascript_are_tested_built_published_and_answer() {
         project.run("npm", &["test", "--silent"]);
         project.publish(&node).await;
         let path = |rest: &str| format!("/{template}{rest}");
-        assert_eq!(node.get(&path("/?name=Ann")).await.expect(200).text(), "Hello, Ann!\n");
+        assert!(node.get(&path("/")).await.expect(200).text().contains("<h1>It works</h1>"));
+        assert_eq!(node.get(&path("/hello?name=Ann")).await.expect(200).text(), "Hello, Ann!\n");
         let set = ["config", "set", template, "greeting=Hi"];
         node.cli(set).await.expect(0);
-        assert_eq!(node.get(&path("/?name=Ann")).await.expect(200).text(), "Hi, Ann!\n");
+        assert_eq!(node.get(&path("/hello?name=Ann")).await.expect(200).text(), "Hi, Ann!\n");
         let sum = node.send(Method::POST, &path("/sum"), "[1, 2.5]").await.expect(200);
         assert_eq!(sum.json(), json!({ "sum": 3.5 }));
         assert_eq!(
@@ -229,13 +231,4 @@ async fn without_a_terminal_nothing_is_asked() {
     let mut again = command::typecase();
     again.args(["new", "static-site", "site", "--folder", ".", "--json"]).current_dir(folder.path());
     assert_eq!(command::run_command(again).await.expect(1).json()["code"], "folder-not-empty");
-}
-
-#[tokio::test]
-async fn every_shell_gets_a_script_that_knows_the_commands() {
-    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let script = command::run(["completion", shell]).await.expect(0).stdout;
-        assert!(script.contains("publish") && script.contains("no-activate"), "{shell}");
-    }
-    command::run(["completion", "sh"]).await.expect(2);
 }

@@ -90,6 +90,31 @@ async fn bad_uploads_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_upload_leaves_its_connection_usable() {
+    let door = Door::open(NodeBehaviour::Silent).await;
+    let head = |line: &str, length: usize| {
+        let token = &door.admin;
+        format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
+        )
+    };
+    let length = door::BUNDLE_BYTES_MAX + 1;
+    for upload in
+        ["PUT /api/v1/apps/hello/releases", "PUT /api/v1/apps/hello/releases?unknown=1", "PUT /nothing"]
+    {
+        let next = head("GET /api/v1/apps", 0);
+        let bytes = [head(upload, length).as_bytes(), &vec![0; length], next.as_bytes()].concat();
+        let answers = door.converse(&bytes, "\"apps\"").await;
+        assert!(answers.starts_with("HTTP/1.1 4") && answers.contains("\"apps\":[]"), "{upload}: {answers}");
+    }
+    // Who asks first is not told to send what nobody wants.
+    let head =
+        head("PUT /api/v1/apps/hello/releases", length).replace("Host: x", "Host: x\r\nExpect: 100-continue");
+    let answers = door.converse(head.as_bytes(), "request_id").await;
+    assert!(answers.starts_with("HTTP/1.1 413"), "{answers}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_error_is_a_problem_document() {
     let door = Door::open(NodeBehaviour::Healthy).await;
     let admin = Some(&*door.admin);

@@ -31,11 +31,24 @@ pub fn print(result: Result<Answer, Failure>, json: bool) -> ExitCode {
         }
     };
     if json {
-        write(&mut std::io::stdout(), &format!("{document:#}"));
+        print_document(&document);
     } else if !text.is_empty() {
         write(&mut std::io::stdout(), &printable(&text));
     }
     ExitCode::from(exit as u8)
+}
+
+/// The failure of a command that prints a document a line.
+pub fn print_last_line(failure: &Failure, json: bool) -> ExitCode {
+    write(&mut std::io::stderr(), &printable(&failure.text()));
+    if json {
+        write(&mut std::io::stdout(), &failure.document.to_string());
+    }
+    ExitCode::from(failure.exit as u8)
+}
+
+pub fn print_document(document: &Value) {
+    write(&mut std::io::stdout(), &format!("{document:#}"));
 }
 
 /// A reader that went away (`typecase apps | head`) is no reason to panic.

@@ -65,7 +65,7 @@ pub async fn build(project: &Project) -> Result<Built, Failure> {
     if let Some(build) = project.manifest().build.as_ref().filter(|_| is_terminal) {
         eprintln!("building {}: {}", project.manifest().app.name, build.command);
     }
-    let output = if is_terminal { BuildOutput::Inherited } else { BuildOutput::Captured };
+    let output = if is_terminal { BuildOutput::Copied } else { BuildOutput::Captured };
     let unheard = |error: io::Error| Failure::local(Exit::Failed, "no-signals", error.to_string());
     let mut interrupts = signal(SignalKind::interrupt()).map_err(unheard)?;
     let mut ends = signal(SignalKind::terminate()).map_err(unheard)?;
@@ -73,7 +73,8 @@ pub async fn build(project: &Project) -> Result<Built, Failure> {
     tokio::select! {
         built = project.build(output) => built.map_err(|failed| {
             let mut failure = failed.failure;
-            if !failed.output.is_empty() {
+            // What was shown already is not said again.
+            if !is_terminal && !failed.output.is_empty() {
                 failure.document["output"] = failed.output.into();
             }
             failure

@@ -1,9 +1,10 @@
 //! `typecase check [PATH]`: what a publish would come to, without publishing.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
+use typecase_bundle::BUNDLE_BYTES_MAX;
 use typecase_model::AppName;
 
 use super::answer::Answer;
@@ -11,6 +12,7 @@ use super::client::Client;
 use super::failure::Failure;
 use super::local_bundle::LocalBundle;
 use super::progress::Progress;
+use super::publish::Admitted;
 use super::report::{self, Shown};
 use super::{GlobalArguments, local_bundle, publish, rollout};
 use crate::judge::{Report, judge_offline};
@@ -33,23 +35,28 @@ pub struct CheckArguments {
 
 pub async fn run(global: &GlobalArguments, arguments: CheckArguments) -> Result<Answer, Failure> {
     let CheckArguments { path, name, offline } = arguments;
-    let bundle = local_bundle::open(&path, name.as_ref())?;
+    let source = local_bundle::find(&path, name.as_ref())?;
+    if offline {
+        let bundle = source.bundle(BUNDLE_BYTES_MAX)?;
+        let app = name.unwrap_or_else(|| bundle.app.clone());
+        let report = judge_offline(&bundle.path, &app, bundle.digest, bundle.size_bytes);
+        return answer(&report, bundle.manifest.as_ref(), "; no server was asked");
+    }
+    let client = Client::new(global)?;
+    let Admitted { bundle_bytes_max, round_trip } = publish::ask_first(&client).await?;
+    let bundle = source.bundle(bundle_bytes_max)?;
     let manifest = bundle.manifest.clone();
     let app = name.unwrap_or_else(|| bundle.app.clone());
-    let (report, place) = match offline {
-        true => {
-            (judge_offline(&bundle.path, &app, bundle.digest, bundle.size_bytes), "; no server was asked")
-        }
-        false => (ask(&Client::new(global)?, app, bundle).await?, " to the server"),
-    };
-    answer(&report, manifest.as_ref(), place)
+    answer(&ask(&client, app, bundle, round_trip).await?, manifest.as_ref(), " to the server")
 }
 
-async fn ask(client: &Client, app: AppName, mut bundle: LocalBundle) -> Result<Report, Failure> {
+async fn ask(
+    client: &Client,
+    app: AppName,
+    mut bundle: LocalBundle,
+    round_trip: Duration,
+) -> Result<Report, Failure> {
     bundle.unlink();
-    let asked = Instant::now();
-    publish::may_publish(client).await?;
-    let round_trip = asked.elapsed();
     let query = [("digest", bundle.digest.to_string())];
     let timeout = publish::upload_time(bundle.size_bytes) + ANSWER_TIMEOUT;
     let progress = Progress::upload(format!("{app}"), bundle.size_bytes);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::client::Client;
+use super::completion;
 use super::failure::{Exit, Failure};
 
 /// Nodes apply a change within a second.
@@ -26,7 +27,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct ConfigArguments {
     /// List this app's config.
-    #[arg(required = true, value_name = "APP")]
+    #[arg(required = true, value_name = "APP", add = completion::apps())]
     app: Option<String>,
     #[command(subcommand)]
     command: Option<ConfigCommand>,
@@ -35,9 +36,13 @@ pub struct ConfigArguments {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// List the keys that the app's release declares, and what is set; secrets without their values.
-    List { app: String },
+    List {
+        #[arg(add = completion::apps())]
+        app: String,
+    },
     /// Set values. Running apps see them at once; an app may be configured before it is published.
     Set {
+        #[arg(add = completion::apps())]
         app: String,
         /// A value given here shows in `ps` and stays in the shell's history: give secrets with --from-file.
         #[arg(required_unless_present = "files", value_name = "NAME=VALUE", value_parser = assignment)]
@@ -53,6 +58,7 @@ enum ConfigCommand {
     },
     /// Take values out: the defaults of the app's manifest hold again.
     Unset {
+        #[arg(add = completion::apps())]
         app: String,
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,

@@ -35,7 +35,7 @@ pub struct DevArguments {
     #[arg(long, value_name = "APP")]
     name: Option<AppName>,
     /// Where the app is served [default: 127.0.0.1:8100, or the next free port].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::node::address)]
     listen: Option<SocketAddr>,
     /// Open the app in the browser once it serves.
     #[arg(long)]

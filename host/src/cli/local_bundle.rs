@@ -1,13 +1,14 @@
 //! From what the user points at to a bundle that can be sent: a folder and a component are packed, a zip is
-//! taken as it is. Whether a bundle is acceptable is judged by the server alone.
+//! taken as it is. Whether a bundle is acceptable is judged by the server alone; what is too large for any is refused here.
 
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempPath;
-use typecase_bundle::{PackError, Packed};
+use typecase_bundle::{LargeFile, PackError, Packed, Plan};
 use typecase_model::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE};
 use typecase_model::{AppName, Digest, Manifest};
 
@@ -38,22 +39,62 @@ impl LocalBundle {
     }
 }
 
-pub fn open(path: &Path, name: Option<&AppName>) -> Result<LocalBundle, Failure> {
+/// What was pointed at, as far as it is known without reading all of it.
+#[derive(Debug)]
+pub enum Source {
+    Plan {
+        plan: Box<Plan>,
+        manifest: Option<Shown>,
+    },
+    Zip {
+        path: PathBuf,
+        size_bytes: u64,
+        /// What is told instead of the manifest's name.
+        name: Option<AppName>,
+    },
+}
+
+/// Finds everything that goes into the bundle; nothing is compressed yet.
+pub fn find(path: &Path, name: Option<&AppName>) -> Result<Source, Failure> {
     let shown = path.display();
     let usage = |detail: String| Err(Failure::local(Exit::Usage, "publish-path", detail));
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     match (std::fs::metadata(path), extension) {
         (Err(error), _) => usage(format!("{shown}: {error}")),
-        (Ok(meta), _) if meta.is_dir() => Project::open(path)?.pack(),
-        (Ok(_), "toml") => Project::open(path)?.pack(),
-        (Ok(_), "zip") => zipped(path, name),
+        (Ok(meta), _) if meta.is_dir() => of_project(&Project::open(path)?),
+        (Ok(_), "toml") => of_project(&Project::open(path)?),
+        (Ok(meta), "zip") => {
+            Ok(Source::Zip { path: path.to_owned(), size_bytes: meta.len(), name: name.cloned() })
+        }
         (Ok(_), "wasm") => match name {
             Some(name) => {
-                packed(typecase_bundle::pack_component(name, path).map_err(|error| refused(&error))?)
+                let plan = Plan::of_component(name, path).map_err(|error| refused(&error))?;
+                Ok(Source::Plan { plan: Box::new(plan), manifest: None })
             }
             None => usage(format!("{shown} has no manifest: name the app with --name APP")),
         },
         (Ok(_), _) => usage(format!("{shown}: give a project folder, a .zip bundle or a .wasm component")),
+    }
+}
+
+fn of_project(project: &Project) -> Result<Source, Failure> {
+    Ok(Source::Plan { plan: Box::new(project.plan()?), manifest: project.shown() })
+}
+
+impl Source {
+    /// The bundle, unless it is larger than what will be taken.
+    pub fn bundle(self, bytes_max: u64) -> Result<LocalBundle, Failure> {
+        match self {
+            Self::Plan { plan, manifest } => {
+                let bundle = packed(plan.pack(bytes_max).map_err(|error| refused(&error))?)?;
+                Ok(LocalBundle { manifest, ..bundle })
+            }
+            Self::Zip { path, size_bytes, .. } if size_bytes > bytes_max => {
+                let largest = vec![LargeFile { path, bytes: size_bytes }];
+                Err(refused(&PackError::BundleTooLarge { max: bytes_max, largest }))
+            }
+            Self::Zip { path, name, .. } => zipped(&path, name.as_ref()),
+        }
     }
 }
 
@@ -77,6 +118,11 @@ pub(super) fn packed(packed: Packed) -> Result<LocalBundle, Failure> {
 pub(super) fn refused(error: &PackError) -> Failure {
     let mut failure = invalid(error);
     failure.document["code"] = error.code().into();
+    if let problems @ [_, _, ..] = error.problems() {
+        let problems =
+            problems.iter().map(|error| json!({ "code": error.code(), "message": error.to_string() }));
+        failure.document["problems"] = problems.collect();
+    }
     failure
 }
 

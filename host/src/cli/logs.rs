@@ -14,8 +14,9 @@ use clap::Args;
 use typecase_model::{AppName, EntryLevel};
 
 use super::GlobalArguments;
-use super::answer::{self, Answer};
+use super::answer;
 use super::client::Client;
+use super::completion;
 use super::failure::{Exit, Failure};
 use entry::Line;
 use lines::Lines;
@@ -34,6 +35,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 #[command(after_help = "With --json each entry is one JSON object on a line of its own.")]
 pub struct LogsArguments {
+    #[arg(add = completion::apps())]
     app: AppName,
     /// Go on with each entry as it comes, until Ctrl-C.
     #[arg(short, long)]
@@ -54,7 +56,7 @@ pub struct LogsArguments {
     #[arg(long, value_name = "N")]
     release: Option<u32>,
     /// The entries of one node, by name or id.
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = completion::nodes())]
     node: Option<String>,
 }
 
@@ -114,7 +116,7 @@ pub fn run(global: &GlobalArguments, arguments: LogsArguments) -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => answer::print(Err::<Answer, _>(failure), global.json),
+        Err(failure) => answer::print_last_line(&failure, global.json),
     }
 }
 

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use serde_json::json;
 use typecase_model::AppName;
 
@@ -28,7 +29,7 @@ const GITIGNORE: (&str, &str) = (".typecase/.gitignore", "*\n!.gitignore\n!manif
 #[command(after_help = template::help())]
 pub struct NewArguments {
     /// What kind of app; asked for at a terminal.
-    #[arg(value_parser = template::parse)]
+    #[arg(value_parser = template::parse, add = ArgValueCandidates::new(candidates))]
     template: Option<&'static Template>,
     /// The app's name, and that of the new folder; asked for at a terminal.
     name: Option<AppName>,
@@ -60,6 +61,14 @@ pub fn run(arguments: NewArguments) -> Result<Answer, Failure> {
     files.push((GITIGNORE.0.to_owned(), GITIGNORE.1.to_owned()));
     folder::create(&path, &files)?;
     Ok(answer(template, &name, &path, files.len()))
+}
+
+/// For shells.
+fn candidates() -> Vec<CompletionCandidate> {
+    template::ALL
+        .iter()
+        .map(|template| CompletionCandidate::new(template.name).help(Some(template.says.into())))
+        .collect()
 }
 
 fn answer(template: &Template, name: &AppName, path: &Path, files: usize) -> Answer {

@@ -1,6 +1,6 @@
 //! `typecase node`: configuration, then logging, then the node until it ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use rustix::process::{Signal, getpid, kill_process};
 use tracing_subscriber::EnvFilter;
 
 use super::GlobalArguments;
-use super::failure::Exit;
+use super::answer;
+use super::failure::{Exit, Failure};
 use crate::config::{Config, LogConfig, LogFormat, Sources};
 use crate::log_writer::LogWriter;
 use crate::settings::LogLevel;
@@ -21,10 +22,10 @@ pub struct NodeArguments {
     #[arg(long, env = "TYPECASE_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where apps are served [default: 0.0.0.0:8100].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     listen: Option<SocketAddr>,
     /// Where API, health and metrics are served [default: 0.0.0.0:22345].
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     admin: Option<SocketAddr>,
     /// End when standard input does, whose other end whoever started the node holds.
     #[arg(long, hide = true)]
@@ -41,8 +42,8 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
     let config = match Config::load(sources(global, arguments)) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::from(Exit::Usage as u8);
+            let failure = Failure::local(Exit::Usage, "config-invalid", error.to_string());
+            return answer::print(Err(failure), global.json);
         }
     };
     let (log, log_level) = start_logging(&config.log);
@@ -59,6 +60,17 @@ pub fn run(global: &GlobalArguments, arguments: NodeArguments) -> ExitCode {
         log.flush();
     }
     code
+}
+
+/// An address to listen on: what people leave out of one is named.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match (text.trim_start_matches(':').parse::<u16>(), text.parse::<IpAddr>()) {
+        (Ok(port), _) => format!(
+            "a port alone: write 127.0.0.1:{port}, or 0.0.0.0:{port} for all addresses of the machine"
+        ),
+        (_, Ok(ip)) => format!("the port is missing: write {}", SocketAddr::new(ip, 8100)),
+        _ => "write an IP address and a port, such as 0.0.0.0:8100".to_owned(),
+    })
 }
 
 /// Also a starter that was killed closes the pipe.

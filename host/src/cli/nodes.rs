@@ -9,7 +9,7 @@ use serde_json::json;
 use super::answer::Answer;
 use super::client::Client;
 use super::failure::Failure;
-use super::{rollout, text};
+use super::{completion, rollout, text};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -24,11 +24,13 @@ enum Action {
     /// Have balancers leave a node alone; it goes on serving what still comes.
     Drain {
         /// Name or id of the node.
+        #[arg(add = completion::nodes())]
         node: String,
     },
     /// Let balancers come back to a drained node.
     Resume {
         /// Name or id of the node.
+        #[arg(add = completion::nodes())]
         node: String,
     },
 }

@@ -3,6 +3,7 @@
 mod artifacts;
 mod bare;
 mod build;
+mod running;
 mod sources;
 mod spin;
 #[cfg(test)]
@@ -10,7 +11,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-use typecase_bundle::PackError;
+use typecase_bundle::{BUNDLE_BYTES_MAX, PackError, Plan};
 use typecase_model::manifest::{MANIFEST_FILE, SPIN_MANIFEST_FILE};
 use typecase_model::{AppName, Manifest};
 
@@ -111,9 +112,15 @@ impl Project {
         }
     }
 
+    /// What there is to pack.
+    pub fn plan(&self) -> Result<Plan, Failure> {
+        Plan::of_project(&self.folder, &self.text, &self.manifest)
+            .map_err(|error| local_bundle::refused(&error))
+    }
+
     /// Packs what is there, without building anything.
     pub fn pack(&self) -> Result<LocalBundle, Failure> {
-        let packed = typecase_bundle::pack_project(&self.folder, &self.text, &self.manifest);
+        let packed = self.plan()?.pack(BUNDLE_BYTES_MAX);
         let mut bundle = local_bundle::packed(packed.map_err(|error| local_bundle::refused(&error))?)?;
         bundle.manifest = self.shown();
         Ok(bundle)

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use futures_util::{StreamExt, stream};
 use reqwest::Body;
+use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
+use typecase_bundle::BUNDLE_BYTES_MAX;
 use typecase_model::{AppName, Principal, Role};
 
 use super::answer::Answer;
@@ -62,20 +64,19 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     } else {
         warn_of_newer_sources(&arguments.path);
     }
-    let mut bundle = local_bundle::open(&arguments.path, arguments.name.as_ref())?;
+    let source = local_bundle::find(&arguments.path, arguments.name.as_ref())?;
+    let Admitted { bundle_bytes_max, round_trip } = ask_first(client).await?;
+    let mut bundle = source.bundle(bundle_bytes_max)?;
     bundle.unlink();
     let app = arguments.name.unwrap_or_else(|| bundle.app.clone());
-
-    let asked = Instant::now();
-    may_publish(client).await?;
-    let round_trip = asked.elapsed();
 
     let mut query = vec![
         ("activate", (!arguments.no_activate).to_string()),
         ("digest", bundle.digest.to_string()),
         ("timeout_ms", (arguments.timeout * 1_000).to_string()),
     ];
-    if !arguments.note.is_empty() {
+    let has_note = !arguments.note.is_empty();
+    if has_note {
         query.push(("note", arguments.note));
     }
     let timeout = Duration::from_secs(arguments.timeout) + upload_time(bundle.size_bytes) + ANSWER_GRACE;
@@ -85,6 +86,9 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     let result = client.put(&format!("/api/v1/apps/{app}/releases"), &query, upload, timeout).await;
     progress.clear();
     match result {
+        Ok(document) if has_note && document["unchanged"] == true => {
+            Ok(without_note(rollout::answer(document)?))
+        }
         Ok(document) => rollout::answer(document),
         Err(failure) if failure.code() == "no-answer" || failure.code() == "server-unreachable" => {
             Err(failure.advise(format!("`typecase releases {app}` shows what became of it")))
@@ -93,16 +97,45 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     }
 }
 
-/// Whether the server is there and lets us in is asked before megabytes are sent: an answer that
-/// arrives in the middle of an upload is easily lost.
-pub async fn may_publish(client: &Client) -> Result<(), Failure> {
-    let Principal { role, .. } = rollout::parse(&client.get("/api/v1/me").await?)?;
-    if role >= Role::Publisher {
-        return Ok(());
+/// What a server says before anything is packed and sent.
+#[derive(Debug)]
+pub struct Admitted {
+    pub bundle_bytes_max: u64,
+    pub round_trip: Duration,
+}
+
+/// Whether the server is there, lets us in and takes bundles of which size is asked before megabytes are compressed
+/// and sent: an answer that arrives in the middle of an upload is easily lost.
+pub async fn ask_first(client: &Client) -> Result<Admitted, Failure> {
+    let asked = Instant::now();
+    let (me, settings) = tokio::join!(client.get("/api/v1/me"), client.get("/api/v1/settings"));
+    let round_trip = asked.elapsed();
+    let Principal { role, .. } = rollout::parse(&me?)?;
+    if role < Role::Publisher {
+        let (have, needed) = (role.as_str(), Role::Publisher.as_str());
+        let detail = format!("your role `{have}` is not enough to publish: it takes `{needed}`");
+        return Err(Failure::local(Exit::NotAllowed, "role-missing", detail));
     }
-    let (have, needed) = (role.as_str(), Role::Publisher.as_str());
-    let detail = format!("your role `{have}` is not enough to publish: it takes `{needed}`");
-    Err(Failure::local(Exit::NotAllowed, "role-missing", detail))
+    // One that does not say judges the bundle when it has it.
+    let bundle_mb = settings.ok().and_then(|settings| effective(&settings, "limits.bundle_mb"));
+    let bytes_max = bundle_mb.map_or(BUNDLE_BYTES_MAX, |mb| mb.saturating_mul(1 << 20));
+    Ok(Admitted { bundle_bytes_max: bytes_max.min(BUNDLE_BYTES_MAX), round_trip })
+}
+
+fn effective(settings: &Value, wanted: &str) -> Option<u64> {
+    let mut values = settings["effective"].as_array()?.iter();
+    values.find(|value| value["key"] == wanted)?["value"].as_u64()
+}
+
+/// A release is never changed, its note neither.
+fn without_note(mut answer: Answer) -> Answer {
+    let message = format!(
+        "the note is not kept: release {} stays as it was published, with the note it has",
+        answer.document["release"]
+    );
+    answer.text.push_str(&format!("\nwarning: {message}"));
+    answer.document["warnings"] = json!([{ "code": "note-dropped", "message": message }]);
+    answer
 }
 
 /// The bundle as it is read. A large one is held back for as long as a refusal by its size alone takes

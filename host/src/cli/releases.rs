@@ -7,13 +7,14 @@ use typecase_model::{AppName, Digest};
 use super::answer::Answer;
 use super::client::Client;
 use super::failure::Failure;
-use super::{rollout, text};
+use super::{completion, rollout, text};
 
 /// What fits beside the other columns on a line of 100.
 const NOTE_CHARS_MAX: usize = 48;
 
 #[derive(Debug, Args)]
 pub struct ReleasesArguments {
+    #[arg(add = completion::apps())]
     app: AppName,
 }
 

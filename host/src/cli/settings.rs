@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::answer::Answer;
 use super::client::Client;
 use super::failure::{Exit, Failure};
-use super::rollout;
+use super::{completion, rollout};
 
 /// Nodes apply a change within a second.
 const TIMEOUT_S: u64 = 15;
@@ -32,14 +32,14 @@ enum SettingsCommand {
     /// Set keys, on all nodes at once.
     Set {
         /// Lists are separated by commas: ingress.trusted_proxies=10.0.0.0/8,192.0.2.1
-        #[arg(required = true, value_name = "KEY=VALUE", value_parser = assignment)]
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = assignment, add = completion::setting_keys("="))]
         assignments: Vec<(String, String)>,
         #[command(flatten)]
         how: ChangeArguments,
     },
     /// Leave keys to each node's own configuration again.
     Unset {
-        #[arg(required = true, value_name = "KEY")]
+        #[arg(required = true, value_name = "KEY", add = completion::setting_keys(""))]
         keys: Vec<String>,
         #[command(flatten)]
         how: ChangeArguments,

@@ -10,7 +10,7 @@ use typecase_model::Role;
 use super::answer::Answer;
 use super::client::Client;
 use super::failure::Failure;
-use super::{rollout, text};
+use super::{completion, rollout, text};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ enum TokenCommand {
     List,
     /// Make a token worthless at once.
     Revoke {
-        #[arg(value_parser = token_name)]
+        #[arg(value_parser = token_name, add = completion::tokens())]
         name: String,
     },
 }

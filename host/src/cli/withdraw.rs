@@ -6,11 +6,13 @@ use typecase_model::AppName;
 
 use super::answer::Answer;
 use super::client::Client;
+use super::completion;
 use super::failure::Failure;
 use super::rollback::ACTIVATE_TIMEOUT;
 
 #[derive(Debug, Args)]
 pub struct WithdrawArguments {
+    #[arg(add = completion::apps())]
     app: AppName,
 }
 

@@ -32,7 +32,8 @@ impl Control {
         report: &mut Report,
     ) -> Result<(), ControlError> {
         for (index, owner) in self.taken_hosts(app, manifest).await? {
-            let error = ControlError::HostTaken { host: manifest.app.hosts[index].clone(), owner };
+            let host = manifest.app.hosts[index].clone();
+            let error = ControlError::from(StoreError::HostTaken { host, owner });
             let place = ["app", "hosts", &index.to_string()];
             report.object(Finding::new(error.code(), error.to_string()).at(&place));
         }

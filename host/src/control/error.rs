@@ -39,10 +39,6 @@ pub enum ControlError {
     #[error("{}", list(.0))]
     Refused(Vec<Objection>),
     #[error(
-        "the host `{host}` belongs to the app `{owner}` already: remove it from `hosts` in [app] of one of them"
-    )]
-    HostTaken { host: String, owner: AppName },
-    #[error(
         "the upload has the digest {found}, announced was {expected}: it was damaged on the way, upload it again"
     )]
     DigestMismatch { expected: Digest, found: Digest },
@@ -114,7 +110,7 @@ impl ControlError {
             Self::Store(StoreError::Schema(_) | StoreError::Refused(_)) => "schema-mismatch",
             Self::Bundle(error) => error.code(),
             Self::Refused(objections) => objections.first().map_or("internal", Objection::code),
-            Self::HostTaken { .. } => "host-taken",
+            Self::Store(StoreError::HostTaken { .. }) => "host-taken",
             Self::DigestMismatch { .. } => "digest-mismatch",
             Self::UploadTooLarge { .. } => "upload-too-large",
             Self::UploadCut { .. } => "upload-cut",
@@ -143,9 +139,10 @@ impl ControlError {
         match self {
             Self::Store(error) => match error {
                 StoreError::Unavailable { .. } | StoreError::Full { .. } => Class::Unavailable,
-                StoreError::Conflict(_) | StoreError::Outdated { .. } | StoreError::Exists(_) => {
-                    Class::Conflict
-                }
+                StoreError::Conflict(_)
+                | StoreError::Outdated { .. }
+                | StoreError::Exists(_)
+                | StoreError::HostTaken { .. } => Class::Conflict,
                 StoreError::NotFound(_) => Class::NotFound,
                 StoreError::TooMuch(_) => Class::Invalid,
                 StoreError::Corrupt { .. } | StoreError::Schema(_) | StoreError::Refused(_) => {
@@ -154,7 +151,7 @@ impl ControlError {
             },
             Self::Bundle(BundleError::TooLarge { .. }) | Self::UploadTooLarge { .. } => Class::TooLarge,
             Self::Bundle(error) if !error.is_publishers_fault() => Class::Internal,
-            Self::HostTaken { .. } | Self::NothingToRollBackTo { .. } => Class::Conflict,
+            Self::NothingToRollBackTo { .. } => Class::Conflict,
             Self::Config(_) | Self::ConfigRequired { .. } => Class::Conflict,
             Self::ReleaseFailed { .. } => Class::Failed,
             Self::UploadsBusy { .. } | Self::FollowersBusy { .. } | Self::DiskFull => Class::Unavailable,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use typecase_bundle::{BundleError, PackError};
 use typecase_model::{AppName, Generation, Manifest, Principal, Topic};
-use typecase_store::{Candidacy, NewRelease};
+use typecase_store::{Candidacy, NewRelease, StoreError};
 
 use super::upload::{TemporaryFile, Uploaded};
 use super::{CHECKS_MAX, Control, ControlError};
@@ -95,8 +95,8 @@ impl Control {
         judged.map_err(|error| ControlError::Internal(format!("judging the bundle: {error}")))?
     }
 
-    /// A host name leads to one app only. Two publishes at the same moment can both pass; routing then
-    /// gives the host to the app that is first by name.
+    /// A host name leads to one app only. Asked before the bundle is stored; of two publishes at the same moment that both
+    /// pass here, the store refuses the later one.
     pub(super) async fn refuse_taken_hosts(
         &self,
         app: &AppName,
@@ -104,7 +104,7 @@ impl Control {
     ) -> Result<(), ControlError> {
         match self.taken_hosts(app, manifest).await?.into_iter().next() {
             Some((index, owner)) => {
-                Err(ControlError::HostTaken { host: manifest.app.hosts[index].clone(), owner })
+                Err(StoreError::HostTaken { host: manifest.app.hosts[index].clone(), owner }.into())
             }
             None => Ok(()),
         }
@@ -182,6 +182,9 @@ fn is_bare_component(path: &Path) -> Result<bool, ControlError> {
 fn wrapping_failed(error: PackError) -> ControlError {
     match error {
         PackError::Io { action, source, .. } => ControlError::disk(action, source),
+        PackError::ComponentTooLarge { file, max } => {
+            BundleError::ComponentTooLarge { bytes: file.bytes, max }.into()
+        }
         other => ControlError::Internal(format!("wrapping the component into a bundle: {other}")),
     }
 }

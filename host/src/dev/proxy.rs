@@ -3,6 +3,7 @@
 
 mod forward;
 mod page;
+mod plain;
 mod service;
 
 use std::convert::Infallible;

@@ -12,6 +12,8 @@ use super::build_text::{self, Span};
 
 /// Failed requests whose pages may ask why; the page of a request asks within seconds.
 const CRASHES_MAX: usize = 16;
+/// More than a page shows.
+const CRASH_BYTES_MAX: usize = 64 << 10;
 
 /// The state as it is now; everybody who has one sees all changes.
 #[derive(Debug, Clone)]
@@ -32,8 +34,14 @@ pub struct DevState {
     pub is_building: bool,
     /// Why the newest source does not serve.
     pub trouble: Option<Arc<Trouble>>,
-    /// Requests that failed lately, by their ids.
-    crashes: VecDeque<(String, Arc<Trouble>)>,
+    /// Requests that failed lately.
+    crashes: VecDeque<Crash>,
+}
+
+#[derive(Debug, Clone)]
+struct Crash {
+    request_id: String,
+    said: String,
 }
 
 /// The release that serves.
@@ -87,14 +95,21 @@ impl SharedState {
         self.0.send_modify(change);
     }
 
-    /// Notes why a request failed, for the page that it was answered with.
-    pub fn crashed(&self, request_id: &str, why: &str) {
-        let trouble = Trouble::new("The app failed", &format!("request {request_id}"), why);
+    /// Notes what was said about a request that failed, for the page that it was answered with.
+    pub fn crashed(&self, request_id: &str, said: &str) {
         self.change(|state| {
+            let known = state.crashes.iter_mut().find(|crash| crash.request_id == request_id);
+            if let Some(Crash { said: before, .. }) = known {
+                if before.len() + said.len() < CRASH_BYTES_MAX {
+                    before.push('\n');
+                    before.push_str(said);
+                }
+                return;
+            }
             if state.crashes.len() == CRASHES_MAX {
                 state.crashes.pop_front();
             }
-            state.crashes.push_back((request_id.to_owned(), trouble.into()));
+            state.crashes.push_back(Crash { request_id: request_id.to_owned(), said: said.to_owned() });
         });
     }
 
@@ -129,13 +144,17 @@ impl DevState {
     /// For the script in a page; in one that says that a request failed, with the reason.
     pub fn document(&self, request_id: Option<&str>) -> Value {
         let styles_since = self.serving.and_then(|serving| serving.styles_since);
-        let crash = self.crashes.iter().find(|(id, _)| Some(id.as_str()) == request_id);
+        let crash = self.crashes.iter().find(|crash| Some(crash.request_id.as_str()) == request_id);
+        let crash = crash.map(|Crash { request_id, said }| {
+            let trouble = Trouble::new("The app failed", &format!("request {request_id}"), said);
+            trouble.document("the terminal shows what else the request wrote")
+        });
         json!({
             "serving": self.mark(),
             "stylesSince": styles_since.map(|release| self.mark_of(Some(release))),
             "building": self.is_building,
             "trouble": self.shown_trouble().map(|trouble| trouble.document(&self.what_serves())),
-            "crash": crash.map(|(_, crash)| crash.document("the terminal shows what else the request wrote")),
+            "crash": crash,
         })
     }
 

@@ -2,13 +2,10 @@
 
 use std::path::Path;
 
-use typecase_bundle::BundlePolicy;
+use typecase_bundle::{BUNDLE_BYTES_MAX, BundlePolicy};
 use typecase_model::{AppName, Digest, LimitPolicy};
 
 use super::{Finding, Objection, Report, Rules, judge};
-
-/// The most that any operator can allow.
-const BUNDLE_BYTES_MAX: u64 = u32::MAX as u64;
 
 /// Looks at a bundle by the rules of every server; `app` is the name it would be published under.
 pub fn judge_offline(bundle: &Path, app: &AppName, digest: Digest, size_bytes: u64) -> Report {

@@ -168,6 +168,8 @@ impl Preparer {
         let labels = ComponentLabels { app: release.app.clone(), release: release.number.0 };
         let runtime = self.inner.runtime.clone();
         let handle = Handle::current();
+        // Dropped with this future, where the thread below would go on: a compiler that nobody waits for ends.
+        let (wanted, unwanted) = tokio::sync::oneshot::channel::<()>();
         // Hashing and mapping code blocks; so does waiting for the compiler, harmlessly.
         let loaded = blocking(move || -> Result<_, NotPrepared> {
             let component = match unpacked.meta.component {
@@ -176,7 +178,13 @@ impl Preparer {
                     let path = unpacked.component_path();
                     let hint = unpacked.meta.generation;
                     let prepared = runtime.prepare(&path, digest, hint, labels, limits, config);
-                    let (component, generation) = handle.block_on(prepared)?;
+                    let (component, generation) = handle.block_on(async {
+                        tokio::select! {
+                            biased;
+                            _ = unwanted => Err(NotPrepared::Interrupted("nobody waits for it any more".into())),
+                            prepared = prepared => Ok(prepared?),
+                        }
+                    })?;
                     unpacked.remember(generation);
                     Some(component)
                 }
@@ -191,6 +199,7 @@ impl Preparer {
             Ok((component, assets))
         });
         let (component, assets) = loaded.await??;
+        drop(wanted);
         let app = &release.manifest.app;
         Ok(Arc::new(LiveRelease {
             app: release.app.clone(),

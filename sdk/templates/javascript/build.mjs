@@ -1,28 +1,50 @@
-// Bundles src/main.js, and puts it together with a JavaScript engine into one component, app.wasm.
+// Bundles src/main.js into source.js, and puts that together with a JavaScript engine into one component, app.wasm.
 
-import { execSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { inSources } from "./stack.mjs";
 
 const path = (name) => fileURLToPath(new URL(name, import.meta.url));
 const changed = (name) => statSync(path(name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+const color = process.stderr.isTTY || Boolean(process.env.FORCE_COLOR);
+// It has been said what is wrong, so nothing is added.
+const fail = () => process.exit(1);
 
 // npm leaves a copy of the lock file where it installed: an older one means other packages.
 if (changed("node_modules/.package-lock.json") < changed("package-lock.json")) {
-  execSync("npm ci --no-audit --no-fund", { cwd: path("."), stdio: "inherit" });
+  console.error("npm ci: fetching the packages of package-lock.json");
+  const npm = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], { cwd: path("."), stdio: "inherit" });
+  if (npm.status !== 0) fail();
 }
 const { build } = await import("esbuild");
 const { componentize } = await import("@bytecodealliance/componentize-js");
 
-const bundle = await build({
+const { outputFiles } = await build({
   entryPoints: [path("src/main.js")],
   bundle: true,
   write: false,
+  outfile: path("source.js"),
+  sourcemap: "external",
+  sourcesContent: false,
   format: "esm",
   target: "es2023",
   // What the server offers; see wit/world.wit.
   external: ["wasi:*"],
-});
-const { component } = await componentize(bundle.outputFiles[0].text, { witPath: path("wit"), worldName: "app" });
-await writeFile(path("app.wasm"), component);
+  color,
+}).catch(fail);
+const [{ sources, mappings }, code] = [JSON.parse(outputFiles[0].text), outputFiles[1].text];
+
+// The component knows the lines of your files, so that its log can name them.
+const source = `${code}\nglobalThis.sourceMap = ${JSON.stringify({ sources, mappings })};\n`;
+await writeFile(path("source.js"), source);
+try {
+  const { component } = await componentize(source, { witPath: path("wit"), worldName: "app" });
+  await writeFile(path("app.wasm"), component);
+} catch (error) {
+  // Its first line says what ran the code; the others, what went wrong there.
+  const said = error.message.replace(/^Failed to initialize component .*:\n/, "");
+  console.error(inSources(said, { sources, mappings }));
+  fail();
+}

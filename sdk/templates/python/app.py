@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from page import PAGE
 from web import HttpError, Request, Response
 
 # What is set with `typecase config set`, by its key.
@@ -11,6 +12,8 @@ Config = Callable[[str], str | None]
 def answer(request: Request, config: Config) -> Response:
     match request.method, request.path:
         case "GET", "/":
+            return Response.html(PAGE)
+        case "GET", "/hello":
             name = request.query.get("name", "world")
             print(f"greeting {name}", flush=True)
             return Response(f"{config('greeting') or 'Hello'}, {name}!\n")

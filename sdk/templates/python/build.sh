@@ -4,6 +4,7 @@ set -e
 cd "$(dirname "$0")"
 
 if ! cmp -s requirements.txt .venv/installed.txt; then
+    echo "fetching what requirements.txt names into .venv" >&2
     test -x .venv/bin/pip || python3 -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
     cp requirements.txt .venv/installed.txt

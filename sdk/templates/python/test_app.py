@@ -12,8 +12,13 @@ def ask(method: str, target: str, body: bytes = b""):
 
 
 class AppTest(unittest.TestCase):
+    def test_has_a_page(self):
+        page = ask("GET", "/")
+        self.assertTrue(page.content_type.startswith("text/html"))
+        self.assertIn("<h1>It works</h1>", page.body)
+
     def test_greets_as_the_config_says(self):
-        self.assertEqual(ask("GET", "/?name=Ann").body, "Hi, Ann!\n")
+        self.assertEqual(ask("GET", "/hello?name=Ann").body, "Hi, Ann!\n")
 
     def test_adds_numbers(self):
         self.assertEqual(json.loads(ask("POST", "/sum", b"[1, 2.5]").body), {"sum": 3.5})

@@ -43,6 +43,10 @@ class Response:
     content_type: str = "text/plain; charset=utf-8"
 
     @staticmethod
+    def html(page: str) -> "Response":
+        return Response(page, content_type="text/html; charset=utf-8")
+
+    @staticmethod
     def json(value: Any, status: int = 200) -> "Response":
         return Response(json.dumps(value) + "\n", status, "application/json")
 

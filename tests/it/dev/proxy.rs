@@ -63,6 +63,27 @@ async fn only_pages_that_are_looked_at_are_changed() {
 }
 
 #[tokio::test]
+async fn text_in_a_window_of_its_own_follows_the_source_too() {
+    let dev = Project::saying(1).start().await;
+    let page = dev.page("/shop/api").await.expect(200);
+    assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
+    assert!(page.header("x-typecase-dev-wrapped").starts_with("text/plain"), "{page:?}");
+    assert!(page.text().contains("client.js?") && page.text().contains("release 00001\n</pre>"), "{page:?}");
+    // In a frame, or asked for by a script, it is what the app says.
+    for place in ["iframe", "empty", "image"] {
+        let mut request = client::get(dev.address(), "/shop/api");
+        request.headers_mut().insert("accept", HeaderValue::from_static("text/html,*/*"));
+        request.headers_mut().insert("sec-fetch-dest", HeaderValue::from_static(place));
+        let answer = client::send_once(dev.address(), request).await.unwrap().expect(200);
+        assert_eq!(
+            (answer.text().as_str(), answer.header("x-typecase-dev-wrapped")),
+            ("release 00001\n", "")
+        );
+    }
+    dev.end().await;
+}
+
+#[tokio::test]
 async fn apps_are_found_as_in_production() {
     let dev = Project::saying(1).start().await;
     let named = |host: &str, path: &str| {

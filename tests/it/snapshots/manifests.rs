@@ -31,6 +31,13 @@ fn cases() -> Vec<(&'static str, String)> {
         ("a fallback without assets", with("fallback = \"index.html\"\n")),
         ("a rule of access that is none", with("\n[access]\ndefault = \"everyone\"\n")),
         ("a secret in the open", with("\n[config]\ntoken = { secret = true, default = \"hunter2\" }\n")),
+        ("a value where a config has a table", with("\n[config]\ngreeting = 'Hello'\nretries = 3\n")),
+        (
+            "numbers beyond all bounds",
+            with(
+                "\n[limits]\nqueue = 99999999999999999999\nmemory_mb = -1\ncpu_ms = 1.5\nbody_mb = 5000000000\n",
+            ),
+        ),
         ("a key of a config that is none", with("\n[config]\n\"API Key\" = {}\n")),
         ("a schedule that is none", with("\n[[schedule]]\ncron = \"daily\"\npath = \"nightly\"\n")),
         (

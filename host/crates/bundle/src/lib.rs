@@ -14,7 +14,7 @@ pub use assets::{Asset, AssetRequest, Assets, AssetsError};
 pub use check::{CheckedBundle, check};
 pub use error::BundleError;
 pub use pack::{
-    PackError, Packed, Written, pack, pack_component, pack_project, read_manifest, wrap_component,
+    BUNDLE_BYTES_MAX, LargeFile, PackError, Packed, Plan, Written, pack, read_manifest, wrap_component,
 };
 pub use policy::BundlePolicy;
 

@@ -82,7 +82,8 @@ impl Compiler {
         Self { policy, turns, kept: Mutex::default() }
     }
 
-    /// Compiles the component at `input` to native code at `output`.
+    /// Compiles the component at `input` to native code at `output`. Dropping the future kills the child, and leaves
+    /// nothing at `output`.
     pub async fn compile(
         &self,
         generation: WasiGeneration,
@@ -90,11 +91,15 @@ impl Compiler {
         output: &Path,
     ) -> Result<(), CompileError> {
         let _turn = self.turns.acquire().await;
+        let mut unfinished = Unfinished(Some(output));
         let job = Job { generation, input: bytes(input), output: bytes(output) };
         let deadline = Duration::from_millis(u64::from(self.policy.timeout_ms));
         match tokio::time::timeout(deadline, self.run(&job)).await {
             Err(_) => Err(CompileError::Timeout(self.policy.timeout_ms)),
-            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(None)) => {
+                unfinished.0 = None;
+                Ok(())
+            }
             Ok(Ok(Some(refusal))) => Err(CompileError::Refused(refusal)),
             Ok(Err(WorkerError::Start(error))) => Err(CompileError::Start(error)),
             Ok(Err(WorkerError::Ended(how))) => Err(CompileError::Stopped(how, self.policy.memory_mb)),
@@ -126,6 +131,17 @@ impl Compiler {
             }
         }
         answer.refusal
+    }
+}
+
+/// A file of which no half may stay behind.
+struct Unfinished<'a>(Option<&'a Path>);
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.0 {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod advice;
 mod module;
 mod offered;
+mod producers;
 
 use std::borrow::Cow;
 
@@ -19,6 +20,8 @@ const NAMES_MAX: usize = 1_000;
 pub struct Inspection<'a> {
     pub generation: WasiGeneration,
     pub imports: Vec<String>,
+    /// The tool that made it, if an instance of such a component answers no second request.
+    pub single_use: Option<String>,
     /// The component; owned when it had to be made from a core module.
     pub component: Cow<'a, [u8]>,
 }
@@ -61,10 +64,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection<'_>, InspectError> {
     Validator::new_with_features(WasmFeatures::all())
         .validate_all(&component)
         .map_err(|error| InspectError::NotAComponent(error.to_string()))?;
-    let (imports, exports) = names(&component)?;
+    let Names { imports, exports, single_use } = names(&component)?;
     let generation = generation(&exports)?;
     refuse_unknown(&imports, generation)?;
-    Ok(Inspection { generation, imports, component })
+    Ok(Inspection { generation, imports, single_use, component })
 }
 
 fn encoding(bytes: &[u8]) -> Result<Encoding, InspectError> {
@@ -76,10 +79,16 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, InspectError> {
     }
 }
 
-/// The names of the top level's imports and exports.
-fn names(component: &[u8]) -> Result<(Vec<String>, Vec<String>), InspectError> {
+/// What stands at a component's top level.
+struct Names {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    single_use: Option<String>,
+}
+
+fn names(component: &[u8]) -> Result<Names, InspectError> {
     let malformed = |error: wasmparser::BinaryReaderError| InspectError::NotAComponent(error.to_string());
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
+    let (mut imports, mut exports, mut single_use) = (Vec::new(), Vec::new(), None);
     let mut depth = 0;
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(malformed)? {
@@ -95,6 +104,9 @@ fn names(component: &[u8]) -> Result<(Vec<String>, Vec<String>), InspectError> {
                     exports.push(export.map_err(malformed)?.name.name.to_owned());
                 }
             }
+            Payload::CustomSection(section) if depth == 0 && single_use.is_none() => {
+                single_use = producers::single_use(&section);
+            }
             _ => {}
         }
         if imports.len() + exports.len() > NAMES_MAX {
@@ -102,7 +114,7 @@ fn names(component: &[u8]) -> Result<(Vec<String>, Vec<String>), InspectError> {
             return Err(InspectError::NotAComponent(detail));
         }
     }
-    Ok((imports, exports))
+    Ok(Names { imports, exports, single_use })
 }
 
 fn generation(exports: &[String]) -> Result<WasiGeneration, InspectError> {

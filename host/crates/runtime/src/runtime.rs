@@ -204,10 +204,7 @@ impl Runtime {
         } else {
             self.compiler.compile(generation, path, &unsealed).await
         };
-        if let Err(error) = compiled {
-            let _ = std::fs::remove_file(&unsealed);
-            return Err(error.into());
-        }
+        compiled?;
         self.cache.seal(&unsealed, &code)?;
         self.stats.compilations.fetch_add(1, Ordering::Relaxed);
         self.stats.compile_ms.fetch_add(started.elapsed().as_millis() as u64, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use typecase_model::{AppName, Digest, Generation, Manifest, Release, ReleaseNumb
 
 use crate::apps::{lock_app, number_of};
 use crate::database::Connection;
+use crate::hosts::claim_hosts;
 use crate::releases::{find_release, release_of};
 use crate::rollouts::stored;
 use crate::sql::{now_unix_ms, sql};
@@ -57,6 +58,7 @@ impl Store {
             {
                 return Ok(Candidacy::AlreadyActive(active, generation));
             }
+            claim_hosts(&mut tx, new.app, new.manifest).await?;
             sql("UPDATE apps SET last_release = last_release + 1 WHERE name = ?")
                 .bind(name)
                 .execute(&mut tx)
@@ -106,6 +108,7 @@ impl Store {
             if release.state == ReleaseState::Active {
                 return Ok(Candidacy::AlreadyActive(release, generation));
             }
+            claim_hosts(&mut tx, app, &release.manifest).await?;
             // Receipts of an earlier attempt would decide this one before any node has looked at it.
             sql("DELETE FROM receipts WHERE app = ? AND release_number = ?")
                 .bind(app.as_str())

@@ -23,6 +23,10 @@ pub enum StoreError {
         "{what} changed meanwhile (generation {found}, expected {expected}): look at them again, then try again"
     )]
     Outdated { what: &'static str, expected: Generation, found: Generation },
+    #[error(
+        "the host `{host}` belongs to the app `{owner}` already: remove it from `hosts` in [app] of one of them"
+    )]
+    HostTaken { host: String, owner: AppName },
     #[error("{0} does not exist")]
     NotFound(String),
     /// More of something than is kept; the sentence says how much that is.

@@ -13,6 +13,7 @@ mod database;
 mod desired;
 mod error;
 mod healing;
+mod hosts;
 mod identity;
 mod membership;
 mod mysql_error;

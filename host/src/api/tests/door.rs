@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use typecase_cluster::Announcements;
 use typecase_model::{Receipt, ReceiptState};
@@ -131,6 +131,22 @@ impl Door {
         std::fs::write(project.path().join("static/index.html"), content).unwrap();
         let packed = typecase_bundle::pack(project.path()).unwrap();
         std::fs::read(AsRef::<Path>::as_ref(packed.file.path())).unwrap()
+    }
+
+    /// Sends bytes as they are, and reads until the answers contain a text, or end.
+    pub async fn converse(&self, bytes: &[u8], until: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        let mut answers = Vec::new();
+        let read = async {
+            while !String::from_utf8_lossy(&answers).contains(until) {
+                if socket.read_buf(&mut answers).await.unwrap() == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), read).await.unwrap();
+        String::from_utf8_lossy(&answers).into_owned()
     }
 
     /// An upload whose sender goes away in the middle; returns when the server is done with it.

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
+use typecase_model::EntryLevel;
+
 use super::publish;
 use super::terminal::Terminal;
 use crate::cli::failure::Failure;
@@ -69,7 +71,8 @@ async fn read(
     Ok(())
 }
 
-/// Said by the server about a call that failed, which a page may want to show.
+/// Said about a call that failed, which its page may want to show: by the server, or by the app that caught its own mistake.
 fn is_crash(entry: &Entry) -> bool {
-    entry.source == HOST && !entry.request_id.is_empty()
+    let is_error = matches!(entry.level, EntryLevel::Error | EntryLevel::Critical);
+    (entry.source == HOST || is_error) && !entry.request_id.is_empty()
 }

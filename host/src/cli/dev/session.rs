@@ -19,6 +19,9 @@ use crate::dev::{Changes, Serving, SharedState, Trouble, Watcher, Watching};
 /// A node that was started again is there within seconds.
 const NODE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What takes longest between a build and its release.
+const PREPARING: &str = "compiling for this machine";
+
 pub struct Session {
     source: Source,
     project: Project,
@@ -104,7 +107,7 @@ impl Session {
     pub async fn publish_first(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         let client = self.client().await?;
-        let published = publish::publish(&client, &self.project).await;
+        let published = self.terminal.counted(PREPARING, publish::publish(&client, &self.project)).await;
         let published = published.map_err(|failure| self.advised(failure))?;
         self.serves(published, false);
         self.terminal.served(&Served {
@@ -257,7 +260,7 @@ impl Session {
             self.renamed = false;
             self.state.change(|state| state.serving = None);
         }
-        publish::publish(&client, &self.project).await
+        self.terminal.counted(PREPARING, publish::publish(&client, &self.project)).await
     }
 
     /// Reads the manifest again, and what it says about everything else.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use typecase_model::EntryLevel;
 
 use super::session::Session;
+use crate::cli::elapsed::counted;
 use crate::cli::failure::Failure;
 use crate::cli::logs::entry::Entry;
 use crate::cli::project::{Built, Project};
@@ -53,15 +54,22 @@ enum Ink {
 
 impl Terminal {
     pub fn new(json: bool) -> Self {
-        let colored = !json
-            && std::io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { printer: Printer::start(), json, colored }
+        let is_terminal = !json && std::io::stdout().is_terminal();
+        let colored = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self { printer: Printer::start(is_terminal), json, colored }
     }
 
     /// Whether the build's own output is shown as it comes.
     pub fn shows_builds(&self) -> bool {
         !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// Work during which nothing is said, with its seconds.
+    pub async fn counted<T>(&self, label: &'static str, work: impl Future<Output = T>) -> T {
+        match self.shows_builds() {
+            true => counted(label, work).await,
+            false => work.await,
+        }
     }
 
     pub fn building(&self, project: &Project) {

@@ -43,7 +43,7 @@ pub const ALL: &[Template] = &[
         says: "an HTTP app in Rust",
         needs: RUST,
         brings: Brings::Sdk,
-        files: files!("rust-http": ".gitignore" "Cargo.toml" "README.md" "rust-toolchain.toml" "src/lib.rs" "typecase.toml"),
+        files: files!("rust-http": ".gitignore" "Cargo.toml" "README.md" "rust-toolchain.toml" "src/lib.rs" "src/page.html" "typecase.toml"),
     },
     Template {
         name: "rust-json-api",
@@ -52,8 +52,8 @@ pub const ALL: &[Template] = &[
         brings: Brings::Sdk,
         files: files!(
             "rust-json-api":
-            ".gitignore" "Cargo.toml" "README.md" "rust-toolchain.toml" "src/lib.rs" "src/products.rs" "src/tests.rs"
-            "typecase.toml"
+            ".gitignore" "Cargo.toml" "README.md" "rust-toolchain.toml" "src/lib.rs" "src/page.html"
+            "src/products.rs" "src/tests.rs" "typecase.toml"
         ),
     },
     Template {
@@ -71,7 +71,7 @@ pub const ALL: &[Template] = &[
         files: files!(
             "javascript":
             ".gitignore" "README.md" "build.mjs" "package-lock.json" "package.json" "src/app.js" "src/main.js"
-            "test/app.test.js" "typecase.toml"
+            "src/page.js" "stack.mjs" "test/app.test.js" "typecase.toml"
         ),
     },
     Template {
@@ -82,7 +82,7 @@ pub const ALL: &[Template] = &[
         files: files!(
             "typescript":
             ".gitignore" "README.md" "build.mjs" "package-lock.json" "package.json" "src/app.ts" "src/main.ts"
-            "src/server.d.ts" "test/app.test.ts" "tsconfig.json" "typecase.toml"
+            "src/page.ts" "src/server.d.ts" "stack.mjs" "test/app.test.ts" "tsconfig.json" "typecase.toml"
         ),
     },
     Template {
@@ -92,7 +92,7 @@ pub const ALL: &[Template] = &[
         brings: Brings::Wit,
         files: files!(
             "python":
-            ".gitignore" "README.md" "app.py" "build.sh" "main.py" "requirements.txt" "test_app.py" "typecase.toml" "web.py"
+            ".gitignore" "README.md" "app.py" "build.sh" "main.py" "page.py" "requirements.txt" "test_app.py" "typecase.toml" "web.py"
         ),
     },
 ];

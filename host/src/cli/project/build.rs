@@ -2,16 +2,17 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use futures_util::future::OptionFuture;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
 use typecase_model::manifest::Build;
 
 use super::Project;
+use super::running::{self, Running};
+use crate::cli::elapsed::Elapsed;
 use crate::cli::failure::{Exit, Failure};
 
 /// Compilers that fail say it in some hundred lines; of more the end is kept, where the error stands.
@@ -20,14 +21,21 @@ const PIECE_BYTES: usize = 16 << 10;
 /// A helper that the build left behind may hold the pipe open for ever; what was said before is there by now.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// What is shown at a terminal, though the command writes to none. Progress bars need a width, which is that of all terminals.
+const AT_A_TERMINAL: [(&str, &str); 5] = [
+    ("CARGO_TERM_COLOR", "always"),
+    ("CARGO_TERM_PROGRESS_WHEN", "always"),
+    ("CARGO_TERM_PROGRESS_WIDTH", "80"),
+    ("CLICOLOR_FORCE", "1"),
+    ("FORCE_COLOR", "1"),
+];
+
 /// Where the command's stdout and stderr go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuildOutput {
-    /// To this process's stderr: stdout is for data.
-    Inherited,
     /// Into the result, in the order in which it was written.
     Captured,
-    /// Both: shown as it comes, and kept.
+    /// To this process's stderr as well, which is a terminal; how long it says nothing is counted there.
     Copied,
 }
 
@@ -131,53 +139,47 @@ async fn run_command(
     output: BuildOutput,
     said: &mut Vec<u8>,
 ) -> io::Result<ExitStatus> {
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).current_dir(workdir).stdin(Stdio::null());
+    let mut shell = running::shell(command);
     // Of no use to a build, and a secret.
-    shell.env_remove("TYPECASE_TOKEN");
-    // A group of its own: what the command starts can be ended with it.
-    shell.process_group(0);
-    if output == BuildOutput::Copied {
-        // Shown at a terminal, though what the command writes to is none.
-        shell.env("CARGO_TERM_COLOR", "always").env("CLICOLOR_FORCE", "1").env("FORCE_COLOR", "1");
+    shell.current_dir(workdir).env_remove("TYPECASE_TOKEN");
+    let is_shown = output == BuildOutput::Copied;
+    if is_shown {
+        shell.envs(AT_A_TERMINAL);
     }
-    let pipe = match output {
-        BuildOutput::Inherited => {
-            shell.stdout(io::stderr()).stderr(Stdio::inherit());
-            None
-        }
-        BuildOutput::Captured | BuildOutput::Copied => {
-            let (reader, writer) = io::pipe()?;
-            shell.stdout(writer.try_clone()?).stderr(writer);
-            Some(pipe::Receiver::from_owned_fd(reader.into())?)
+    let (reader, writer) = io::pipe()?;
+    shell.stdout(writer.try_clone()?).stderr(writer);
+    let mut pipe = pipe::Receiver::from_owned_fd(reader.into())?;
+    let mut running = Running::start(shell)?;
+
+    let mut elapsed = is_shown.then(|| Elapsed::start("at work"));
+    let ended = loop {
+        let mut piece = vec![0; PIECE_BYTES];
+        // An unfinished line, such as a progress bar, is not written over.
+        let count = elapsed.as_mut().filter(|_| matches!(said.last(), None | Some(b'\n')));
+        tokio::select! {
+            ended = running.wait() => break ended,
+            length = pipe.read(&mut piece) => {
+                if let Some(elapsed) = &mut elapsed {
+                    elapsed.interrupt();
+                }
+                match length? {
+                    0 => break running.wait().await,
+                    length => keep(said, &piece[..length], is_shown),
+                }
+            }
+            Some(never) = OptionFuture::from(count.map(Elapsed::count)) => match never {},
         }
     };
-    let mut running = Running::start(shell)?;
-    match pipe {
-        None => running.wait().await,
-        Some(mut pipe) => {
-            let keep = &mut |piece: &[u8]| keep(said, piece, output == BuildOutput::Copied);
-            let ended = loop {
-                let mut piece = vec![0; PIECE_BYTES];
-                tokio::select! {
-                    ended = running.wait() => break ended,
-                    length = pipe.read(&mut piece) => match length? {
-                        0 => break running.wait().await,
-                        length => keep(&piece[..length]),
-                    },
-                }
-            };
-            // What the command said last may still be on its way.
-            let rest = async {
-                let mut piece = vec![0; PIECE_BYTES];
-                while let Ok(length @ 1..) = pipe.read(&mut piece).await {
-                    keep(&piece[..length]);
-                }
-            };
-            let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
-            ended
+    drop(elapsed);
+    // What the command said last may still be on its way.
+    let rest = async {
+        let mut piece = vec![0; PIECE_BYTES];
+        while let Ok(length @ 1..) = pipe.read(&mut piece).await {
+            keep(said, &piece[..length], is_shown);
         }
-    }
+    };
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, rest).await;
+    ended
 }
 
 fn keep(said: &mut Vec<u8>, piece: &[u8], copy: bool) {
@@ -189,35 +191,5 @@ fn keep(said: &mut Vec<u8>, piece: &[u8], copy: bool) {
     // Cut in halves, so that a command that never stops talking costs little.
     if said.len() > 2 * OUTPUT_BYTES_MAX {
         said.drain(..said.len() - OUTPUT_BYTES_MAX);
-    }
-}
-
-/// A command with everything it started; ended with this value.
-struct Running {
-    child: Child,
-    /// None once it has ended: the number may be somebody else's by then.
-    group: Option<Pid>,
-}
-
-impl Running {
-    fn start(mut command: Command) -> io::Result<Self> {
-        let child = command.spawn()?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Self { child, group })
-    }
-
-    async fn wait(&mut self) -> io::Result<ExitStatus> {
-        let ended = self.child.wait().await;
-        self.group = None;
-        ended
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(group) = self.group {
-            // Gone already is what was wanted.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
     }
 }

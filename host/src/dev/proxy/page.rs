@@ -9,7 +9,8 @@ use http::header::{
     ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
     CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 
@@ -25,40 +26,50 @@ pub fn ask_for_plain(headers: &mut HeaderMap) {
 
 /// Adds the script for a page of the release `mark`, if the answer is a page.
 pub fn with_script(response: Response<ProxyBody>, mark: &str) -> Response<ProxyBody> {
-    if !can_be_added(&response) {
+    let has_body = response.headers().get(CONTENT_LENGTH).is_none_or(|length| length != "0");
+    if !has_body || !is_whole(&response) || !says(response.headers(), CONTENT_TYPE, "text/html") {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    // Only pages that say that a request failed have something to ask about it.
-    let request_id = head.headers.get("x-request-id").and_then(|id| id.to_str().ok());
-    let failed = request_id.filter(|id| head.status.is_server_error() && is_id(id));
-    let tag = Bytes::from(overlay::script_tag(mark, failed, nonce(&head.headers)));
+    let tag = Bytes::from(tag(&head, mark));
     let length =
         head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if let Some(length) = length {
         head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length + tag.len() as u64));
     }
-    // A copy that a browser keeps names a release, and would do so for ever if it could be confirmed.
-    head.headers.remove(ETAG);
-    head.headers.remove(LAST_MODIFIED);
+    forget_copies(&mut head.headers);
     Response::from_parts(head, WithTail { body, tail: Some(tag) }.boxed_unsync())
 }
 
-fn can_be_added(response: &Response<ProxyBody>) -> bool {
-    let headers = response.headers();
-    let says = |name, text: &str| {
-        headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).is_some_and(|value| {
-            value.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text))
-        })
-    };
-    let status = response.status();
-    let has_body = status != StatusCode::PARTIAL_CONTENT
+/// The script for the answer that begins with this.
+pub fn tag(head: &Parts, mark: &str) -> String {
+    // Only pages that say that a request failed have something to ask about it.
+    let request_id = head.headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let failed = request_id.filter(|id| head.status.is_server_error() && is_id(id));
+    overlay::script_tag(mark, failed, nonce(&head.headers))
+}
+
+/// A copy that a browser keeps names a release, and would do so for ever if it could be confirmed.
+pub fn forget_copies(headers: &mut HeaderMap) {
+    headers.remove(ETAG);
+    headers.remove(LAST_MODIFIED);
+}
+
+/// Whether it is the whole of something that browsers show, and can be read.
+pub fn is_whole(response: &Response<ProxyBody>) -> bool {
+    let (status, headers) = (response.status(), response.headers());
+    let is_shown = status != StatusCode::PARTIAL_CONTENT
         && status != StatusCode::NO_CONTENT
         && status != StatusCode::NOT_MODIFIED
         && !status.is_redirection()
-        && headers.get(CONTENT_LENGTH).is_none_or(|length| length != "0");
-    let is_plain = !headers.contains_key(CONTENT_ENCODING) || says(CONTENT_ENCODING, "identity");
-    has_body && is_plain && says(CONTENT_TYPE, "text/html") && !says(CONTENT_DISPOSITION, "attachment")
+        && !says(headers, CONTENT_DISPOSITION, "attachment");
+    is_shown && (!headers.contains_key(CONTENT_ENCODING) || says(headers, CONTENT_ENCODING, "identity"))
+}
+
+fn says(headers: &HeaderMap, name: HeaderName, text: &str) -> bool {
+    let value = headers.get(name).and_then(|value| value.to_str().ok());
+    let start = value.and_then(|value| value.get(..text.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(text))
 }
 
 fn is_id(text: &str) -> bool {

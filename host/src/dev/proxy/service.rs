@@ -13,7 +13,7 @@ use hyper::body::{Frame, Incoming};
 use tokio::sync::watch;
 
 use super::forward::Forwarder;
-use super::{BoxError, ProxyBody, page};
+use super::{BoxError, ProxyBody, page, plain};
 use crate::dev::overlay::{self, CLIENT_PATH, EVENTS_PATH};
 use crate::dev::state::{DevState, SharedState};
 
@@ -56,6 +56,7 @@ impl Service {
             return redirect(&format!("/{}/", state.app));
         }
         let is_page = is_page(request.method(), request.headers());
+        let is_window = is_page && is_window(request.headers());
         let Some(node) = state.node else { return instead(&state, is_page) };
         if is_page {
             page::ask_for_plain(request.headers_mut());
@@ -70,9 +71,10 @@ impl Service {
         {
             response.headers_mut().insert(X_TYPECASE_DEV, value);
         }
-        match is_page {
-            true => page::with_script(response, &state.mark()),
-            false => response,
+        match (is_page, is_window) {
+            (true, true) => plain::in_window(response, &state.mark()),
+            (true, false) => page::with_script(response, &state.mark()),
+            (false, _) => response,
         }
     }
 
@@ -126,6 +128,11 @@ fn is_page(method: &Method, headers: &HeaderMap) -> bool {
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.starts_with("text/html") || accept.starts_with("application/xhtml")),
     }
+}
+
+/// Whether what is looked at has a window of its own, as far as the browser says.
+fn is_window(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_DEST).is_none_or(|place| place == "document")
 }
 
 fn is_read(method: &Method) -> bool {

@@ -32,12 +32,6 @@ unsafe extern "C" fn write(file: c_int, bytes: *const u8, length: usize) -> isiz
     }
 }
 
-/// In place of C's function of this name: there is no folder to be in.
-#[unsafe(no_mangle)]
-extern "C" fn getcwd(_buffer: *mut c_char, _length: usize) -> *mut c_char {
-    ptr::null_mut()
-}
-
 /// In place of C's function of this name: no variable is set.
 #[unsafe(no_mangle)]
 extern "C" fn getenv(_name: *const c_char) -> *mut c_char {

@@ -1,6 +1,18 @@
 // What the server calls. Everything that can be tested without a server is in app.js.
 
 import { get } from "wasi:config/store@0.2.0-rc.1";
-import { answer } from "./app.js";
+import { log } from "wasi:logging/logging@0.1.0-draft";
+import { described } from "../stack.mjs";
+import { answer, problem } from "./app.js";
 
-addEventListener("fetch", (event) => event.respondWith(answer(event.request, get)));
+addEventListener("fetch", (event) => event.respondWith(respond(event.request)));
+
+async function respond(request) {
+  try {
+    return await answer(request, get);
+  } catch (error) {
+    // Where it happened is for the log; clients learn only that it was not their fault.
+    log("error", "", described(error));
+    return problem(500, "Internal Server Error", "The app failed. Its log says why.");
+  }
+}

@@ -7,8 +7,14 @@ import { answer } from "../src/app.js";
 const config = new Map([["greeting", "Hi"]]);
 const ask = (path, options) => answer(new Request(`http://test${path}`, options), (key) => config.get(key));
 
+test("has a page", async () => {
+  const response = await ask("/");
+  assert.match(response.headers.get("content-type"), /^text\/html/);
+  assert.match(await response.text(), /<h1>It works<\/h1>/);
+});
+
 test("greets as the config says", async () => {
-  assert.equal(await (await ask("/?name=Ann")).text(), "Hi, Ann!\n");
+  assert.equal(await (await ask("/hello?name=Ann")).text(), "Hi, Ann!\n");
 });
 
 test("adds numbers", async () => {

@@ -10,9 +10,7 @@ fn app() -> App {
 }
 
 async fn page() -> impl IntoResponse {
-    Html(
-        "<!doctype html>\n<title>my-app</title>\n<h1>It works</h1>\n<p><a href=\"hello/you\">Be greeted</a></p>\n",
-    )
+    Html(include_str!("page.html"))
 }
 
 #[derive(Deserialize)]

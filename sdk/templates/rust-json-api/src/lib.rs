@@ -1,12 +1,12 @@
 //! Products, and quotes for some of them.
 //!
-//! `GET /products`, `GET /products/{id}` and `POST /quotes` with `{"product": "ink", "count": 3}`.
+//! `GET /products`, `GET /products/{id}` and `POST /quotes` with `{"product": "ink", "count": 3}`; `GET /` is a page that says so.
 
 mod products;
 
 use serde::{Deserialize, Serialize};
 use typecase_sdk::http::StatusCode;
-use typecase_sdk::{App, Error, Json, Path, Result, config, log};
+use typecase_sdk::{App, Error, Html, Json, Path, Result, config, log};
 
 use products::{PRODUCTS, Product};
 
@@ -16,11 +16,11 @@ typecase_sdk::serve!(app);
 const COUNT_MAX: u32 = 1_000;
 
 fn app() -> App {
-    App::new().get("/", index).get("/products", list).get("/products/{id}", show).post("/quotes", quote)
+    App::new().get("/", page).get("/products", list).get("/products/{id}", show).post("/quotes", quote)
 }
 
-async fn index() -> &'static str {
-    "GET products\nGET products/{id}\nPOST quotes {\"product\": \"ink\", \"count\": 3}\n"
+async fn page() -> Html<&'static str> {
+    Html(include_str!("page.html"))
 }
 
 async fn list() -> Json<&'static [Product]> {

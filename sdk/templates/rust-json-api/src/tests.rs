@@ -6,6 +6,11 @@ use typecase_sdk::testing::TestApp;
 use super::app;
 
 #[test]
+fn the_page_links_to_what_there_is() {
+    assert!(TestApp::new(app()).get("/").text().contains("href=\"products\""));
+}
+
+#[test]
 fn products_are_listed_and_shown() {
     let app = TestApp::new(app());
     assert_eq!(app.get("/products").json::<Vec<Value>>().len(), 2);

@@ -1,3 +1,5 @@
+import { page } from "./page";
+
 /** What is set with `typecase config set`, by its key. */
 export type Config = (key: string) => string | undefined;
 
@@ -5,7 +7,9 @@ export type Config = (key: string) => string | undefined;
 export async function answer(request: Request, config: Config): Promise<Response> {
   const { pathname, searchParams } = new URL(request.url);
   switch (`${request.method} ${pathname}`) {
-    case "GET /": {
+    case "GET /":
+      return new Response(page, { headers: { "content-type": "text/html; charset=utf-8" } });
+    case "GET /hello": {
       const name = searchParams.get("name") ?? "world";
       console.log(`greeting ${name}`);
       return new Response(`${config("greeting") ?? "Hello"}, ${name}!\n`);
@@ -13,12 +17,12 @@ export async function answer(request: Request, config: Config): Promise<Response
     case "POST /sum": {
       const numbers: unknown = await request.json().catch(() => undefined);
       if (!isNumbers(numbers)) {
-        return problem(422, "Send a list of numbers as JSON.");
+        return problem(422, "Unprocessable Content", "Send a list of numbers as JSON.");
       }
       return Response.json({ sum: numbers.reduce((sum, number) => sum + number, 0) });
     }
     default:
-      return problem(404, `There is nothing at ${request.method} ${pathname}.`);
+      return problem(404, "Not Found", `There is nothing at ${request.method} ${pathname}.`);
   }
 }
 
@@ -27,7 +31,7 @@ function isNumbers(value: unknown): value is number[] {
 }
 
 /** An error as a document that programs can read (RFC 9457). */
-function problem(status: number, detail: string): Response {
+export function problem(status: number, title: string, detail: string): Response {
   const headers = { "content-type": "application/problem+json" };
-  return new Response(JSON.stringify({ type: "about:blank", status, detail }), { status, headers });
+  return new Response(JSON.stringify({ type: "about:blank", title, status, detail }), { status, headers });
 }

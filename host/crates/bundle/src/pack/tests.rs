@@ -87,7 +87,8 @@ fn the_same_inputs_give_the_same_bytes() {
 fn a_bare_component_becomes_a_bundle() {
     let project = Project::new("").file("app.wasm", WASM);
     let name: AppName = "bare".parse().unwrap();
-    let packed = pack_component(&name, &project.path("app.wasm")).unwrap();
+    let packed =
+        Plan::of_component(&name, &project.path("app.wasm")).unwrap().pack(BUNDLE_BYTES_MAX).unwrap();
     let bundle = check(packed.file.path(), &BundlePolicy::default()).unwrap();
     assert_eq!(bundle.manifest, Manifest::for_component(name.clone()));
     assert!(!bundle.has_assets());
@@ -118,10 +119,81 @@ fn refusals_name_the_file_and_the_remedy() {
     assert!(error.contains("has no typecase.toml"), "{error}");
 }
 
-#[cfg(unix)]
 #[test]
-fn links_are_not_followed() {
-    let project = Project::new("assets = \"static\"").file("static/index.html", b"");
-    std::os::unix::fs::symlink("/etc", project.path("static/etc")).unwrap();
+fn links_are_not_followed_and_named_all_at_once() {
+    let link = |project: &Project, to: &str| std::os::unix::fs::symlink("/etc", project.path(to)).unwrap();
+    let project = Project::new("assets = \"static\"").file("static/a/index.html", b"");
+    link(&project, "static/etc");
     project.refused("static/etc is a symbolic link");
+    link(&project, "static/a/etc");
+    let project = project.file("static/a\\b", b"");
+    let error = project.pack().unwrap_err();
+    assert_eq!((error.problems().len(), error.code()), (3, error.problems()[0].code()));
+    let text = error.to_string();
+    assert!(text.starts_with("3 files cannot be packed:\n  "), "{text}");
+    for says in ["static/etc is a symbolic link", "static/a/etc is a symbolic link", "a\\b cannot be packed"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    for number in 0..30 {
+        link(&project, &format!("static/{number}"));
+    }
+    let text = project.pack().unwrap_err().to_string();
+    assert!(text.starts_with("33 files") && text.ends_with("\n  and 13 more"), "{text}");
+}
+
+/// A file that takes no space on disk.
+fn sparse(project: &Project, path: &str, bytes: u64) {
+    fs::File::create(project.path(path)).unwrap().set_len(bytes).unwrap();
+}
+
+#[test]
+fn what_is_too_large_is_refused_before_it_is_compressed() {
+    let project = || {
+        Project::new("component = \"app.wasm\"\nassets = \"static\"")
+            .file("app.wasm", WASM)
+            .file("static/index.html", b"<p>hello")
+    };
+    // Larger than the format itself can hold, and minutes of compression.
+    let huge = project();
+    sparse(&huge, "static/video.raw", 5 << 30);
+    let error = huge.pack().unwrap_err();
+    assert_eq!(error.code(), "bundle-expansion");
+    let text = error.to_string();
+    for says in ["5120.0 MiB altogether", "at most 1024 MiB", "static/video.raw (5120 MiB), ", "leave out"] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+
+    let heavy = project();
+    fs::OpenOptions::new().write(true).open(heavy.path("app.wasm")).unwrap().set_len(257 << 20).unwrap();
+    let error = heavy.pack().unwrap_err();
+    assert_eq!(error.code(), "component-too-large");
+    assert!(error.to_string().contains("app.wasm (257 MiB) is larger than the 256 MiB"), "{error}");
+}
+
+#[test]
+fn a_bundle_ends_at_the_servers_limit() {
+    let plan = |project: &Project| {
+        let (text, manifest) = read_manifest(project.0.path()).unwrap();
+        Plan::of_project(project.0.path(), &text, &manifest).unwrap()
+    };
+    let project = Project::new("assets = \"static\"").file("static/index.html", b"<p>hello");
+    // What is stored as it is cannot become smaller: known without reading it.
+    sparse(&project, "static/video.mp4", 3 << 20);
+    let error = plan(&project).pack(2 << 20).unwrap_err();
+    assert_eq!(error.code(), "bundle-too-large");
+    let text = error.to_string();
+    for says in ["the 2 MiB that the server accepts", "static/video.mp4 (3 MiB)", "limits.bundle_mb"] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    plan(&project).pack(4 << 20).unwrap();
+
+    // What compresses badly is known as it is written.
+    let noise: Vec<u8> =
+        (0..1u32 << 18).flat_map(|n| Digest::of(&n.to_le_bytes()).hex().into_bytes()[..8].to_vec()).collect();
+    let project = Project::new("assets = \"static\"").file("static/noise.txt", &noise);
+    assert_eq!(plan(&project).pack(1 << 19).unwrap_err().code(), "bundle-too-large");
+    let packed = plan(&project).pack(2 << 20).unwrap();
+    assert_eq!(plan(&project).pack(packed.size_bytes).unwrap().digest, packed.digest);
+    assert_eq!(plan(&project).pack(packed.size_bytes - 1).unwrap_err().code(), "bundle-too-large");
 }

@@ -4,7 +4,7 @@ use super::MANIFEST_VERSION;
 
 /// What it calls the types of Rust, and what an author writes.
 const TYPES: [(&str, &str); 10] = [
-    ("u32", "a whole number"),
+    ("u32", "a whole number from 1 to 4294967295"),
     ("a string", "a text"),
     ("a boolean", "`true` or `false`"),
     ("a sequence", "a list"),
@@ -36,15 +36,34 @@ pub(super) fn of(message: &str) -> String {
         };
     }
     if let Some((found, expected)) = unexpected.and_then(|rest| rest.rsplit_once(", expected ")) {
+        // How wide a number of theirs is concerns nobody else.
+        let found = found.trim_end_matches(" as i128").trim_end_matches(" as u128");
         let replaced =
             FOUND.iter().find_map(|(theirs, ours)| Some(format!("{ours}{}", found.strip_prefix(theirs)?)));
+        let is_config_key = expected == "struct ConfigKey";
         let expected = TYPES.iter().find(|(theirs, _)| expected == *theirs).map_or_else(
             || if expected.starts_with("struct ") { "a table" } else { expected },
             |(_, ours)| ours,
         );
-        return format!("expected {expected}, not {}", replaced.as_deref().unwrap_or(found));
+        let replaced = replaced.as_deref().unwrap_or(found);
+        return match whole_key(found, is_config_key) {
+            Some(whole) => format!("expected a table, not {replaced}: write `{whole}`"),
+            None => format!("expected {expected}, not {replaced}"),
+        };
     }
     nearest_key(message).unwrap_or_else(|| message.to_owned())
+}
+
+/// What an author meant who gave a key of `[config]` a value.
+fn whole_key(found: &str, is_config_key: bool) -> Option<String> {
+    let value = ["string ", "integer ", "floating point ", "boolean "]
+        .iter()
+        .find_map(|kind| found.strip_prefix(kind))
+        .filter(|_| is_config_key)?;
+    let value = value.trim_matches('`');
+    // A text comes in quotes.
+    let quoted = if value.starts_with('"') { value.to_owned() } else { format!("\"{value}\"") };
+    Some(format!("{{ default = {quoted} }}"))
 }
 
 /// For an unknown key the nearest known one, or else all of them.
@@ -70,10 +89,25 @@ mod tests {
             ("missing field `name`", "the key `name` is missing here"),
             (
                 "invalid type: string \"64, expected\", expected u32",
-                "expected a whole number, not the text \"64, expected\"",
+                "expected a whole number from 1 to 4294967295, not the text \"64, expected\"",
             ),
-            ("invalid value: integer `-1`, expected u32", "expected a whole number, not the number `-1`"),
-            ("invalid type: boolean `true`, expected struct ConfigKey", "expected a table, not `true`"),
+            (
+                "invalid value: integer `-1`, expected u32",
+                "expected a whole number from 1 to 4294967295, not the number `-1`",
+            ),
+            (
+                "invalid type: boolean `true`, expected struct ConfigKey",
+                "expected a table, not `true`: write `{ default = \"true\" }`",
+            ),
+            (
+                "invalid type: string \"Hello\", expected struct ConfigKey",
+                "expected a table, not the text \"Hello\": write `{ default = \"Hello\" }`",
+            ),
+            ("invalid type: sequence, expected struct ConfigKey", "expected a table, not a list"),
+            (
+                "invalid type: integer `9` as i128, expected u32",
+                "expected a whole number from 1 to 4294967295, not the number `9`",
+            ),
             ("invalid type: sequence, expected a string", "expected a text, not a list"),
             ("something else", "something else"),
         ] {

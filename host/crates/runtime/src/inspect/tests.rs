@@ -150,6 +150,20 @@ fn modules_with_bindings_are_made_into_components_or_told_what_they_lack() {
 }
 
 #[test]
+fn what_answers_one_request_in_its_life_is_known_by_its_maker() {
+    let made_by = |tool: &str| {
+        let mut component = component(&[], &[P2_HANDLER]);
+        let text = |text: &str| [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+        let values = [text(tool), text("0.23.0")].concat();
+        let section = [text("producers"), vec![1], text("processed-by"), vec![1], values].concat();
+        component.extend([&[0, u8::try_from(section.len()).unwrap()][..], &section].concat());
+        inspect(&component).unwrap().single_use
+    };
+    assert_eq!(made_by("ComponentizeJS").as_deref(), Some("ComponentizeJS 0.23.0"));
+    assert_eq!(made_by("wit-component"), None);
+}
+
+#[test]
 fn bytes_that_are_no_wasm_are_named() {
     for (bytes, says) in [
         (&b""[..], "it is empty"),

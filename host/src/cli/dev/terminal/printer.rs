@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use crate::cli::elapsed::CLEAR_LINE;
+
 /// Lines that may wait; guests' lines beyond are dropped and counted.
 const WAITING_MAX: usize = 1_024;
 /// How long the end waits for a terminal that does not take its lines.
@@ -25,13 +27,16 @@ enum Entry {
 }
 
 impl Printer {
-    pub fn start() -> Self {
+    /// On a terminal each line takes the place of one that a build has begun there, such as a progress bar.
+    pub fn start(begins_anew: bool) -> Self {
+        let before = if begins_anew { CLEAR_LINE } else { "" };
         let (lines, entries) = sync_channel(WAITING_MAX);
         let dropped = Arc::new(AtomicU64::new(0));
         let counted = dropped.clone();
         // Without the thread nothing is printed, and everything else works.
-        let _ =
-            std::thread::Builder::new().name("terminal".into()).spawn(move || write_all(&entries, &counted));
+        let _ = std::thread::Builder::new()
+            .name("terminal".into())
+            .spawn(move || write_all(&entries, &counted, before));
         Self { lines, dropped }
     }
 
@@ -55,7 +60,7 @@ impl Printer {
     }
 }
 
-fn write_all(entries: &Receiver<Entry>, dropped: &AtomicU64) {
+fn write_all(entries: &Receiver<Entry>, dropped: &AtomicU64, before: &str) {
     let mut stdout = std::io::stdout();
     for entry in entries {
         let line = match entry {
@@ -67,7 +72,7 @@ fn write_all(entries: &Receiver<Entry>, dropped: &AtomicU64) {
             }
         };
         // A reader that went away is no reason to end.
-        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+        let _ = writeln!(stdout, "{before}{line}").and_then(|()| stdout.flush());
         let count = dropped.swap(0, Ordering::Relaxed);
         if count > 0 {
             let _ = writeln!(stdout, "({count} lines were dropped: the terminal was too slow)");
