@@ -3,6 +3,7 @@
 mod answer;
 mod apps;
 mod build;
+mod bundle_source;
 mod check;
 mod client;
 mod compile_component;

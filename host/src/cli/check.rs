@@ -14,7 +14,7 @@ use super::local_bundle::LocalBundle;
 use super::progress::Progress;
 use super::publish::Admitted;
 use super::report::{self, Shown};
-use super::{GlobalArguments, local_bundle, publish, rollout};
+use super::{GlobalArguments, bundle_source, publish, rollout};
 use crate::judge::{Report, judge_offline};
 
 /// The server may have others to judge first, and the largest bundles take seconds.
@@ -35,7 +35,7 @@ pub struct CheckArguments {
 
 pub async fn run(global: &GlobalArguments, arguments: CheckArguments) -> Result<Answer, Failure> {
     let CheckArguments { path, name, offline } = arguments;
-    let source = local_bundle::find(&path, name.as_ref())?;
+    let source = bundle_source::find(&path, name.as_ref())?;
     if offline {
         let bundle = source.bundle(BUNDLE_BYTES_MAX)?;
         let app = name.unwrap_or_else(|| bundle.app.clone());

@@ -115,7 +115,7 @@ async fn develop(
         session.publish_first().await
     };
     supervise::with_log(node, &state, terminal, publish).await?;
-    let url = terminal.started(&session, &port);
+    let url = terminal.started(session.app(), session.state().now().admin, &port);
     if arguments.open {
         browser::open(&url, terminal);
     }

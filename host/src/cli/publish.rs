@@ -17,7 +17,7 @@ use super::client::{Client, Upload};
 use super::failure::{Exit, Failure};
 use super::progress::Progress;
 use super::project::Project;
-use super::{build, local_bundle, report, rollout};
+use super::{build, bundle_source, report, rollout};
 
 /// What the server keeps of a note; a longer one would be refused after the upload.
 const NOTE_CHARS_MAX: usize = 1_000;
@@ -64,7 +64,7 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
     } else {
         warn_of_newer_sources(&arguments.path);
     }
-    let source = local_bundle::find(&arguments.path, arguments.name.as_ref())?;
+    let source = bundle_source::find(&arguments.path, arguments.name.as_ref())?;
     let Admitted { bundle_bytes_max, round_trip } = ask_first(client).await?;
     let mut bundle = source.bundle(bundle_bytes_max)?;
     bundle.unlink();

@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
-use http::StatusCode;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use serde::de::DeserializeOwned;
 
 use crate::body_writer::Written;
 #[cfg(target_os = "wasi")]
 use crate::platform;
-use crate::{BodyWriter, Error};
+use crate::source::Source;
+use crate::{BodyError, BodyWriter, Error};
 
 /// The body of a request or an answer: bytes in memory, or pieces that come one after the other.
 ///
@@ -56,56 +56,6 @@ pub(crate) enum Content {
     /// Behind a trait, so that an app without streams is linked without whatever they need: each function of the server
     /// that a component imports makes its instances slower to start.
     Stream(Box<dyn Source>),
-}
-
-/// Where the pieces of a body come from.
-pub(crate) trait Source {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
-
-    /// Sends all of it as the body of an answer.
-    #[cfg(target_os = "wasi")]
-    fn send(self: Box<Self>, to: platform::Outgoing) -> platform::Sending;
-}
-
-/// Why a body could not be read to its end. As an [`Error`] it has the status that is named here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BodyError {
-    /// The body is longer than the limit, in bytes: 413, code `body-too-large`.
-    TooLarge(usize),
-    /// The body ends before it is complete, or whoever makes it failed: 400, code `body-incomplete`.
-    Incomplete(String),
-    /// The text is not UTF-8: 400, code `body-not-utf8`.
-    NotUtf8,
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge(limit) => {
-                write!(f, "The body is longer than {limit} bytes, the most that is read here.")
-            }
-            Self::Incomplete(reason) => write!(f, "The body ended before it was complete: {reason}."),
-            Self::NotUtf8 => f.write_str("The body is not UTF-8 text."),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
-
-impl BodyError {
-    pub(crate) fn to_error(&self) -> Error {
-        let (status, code) = match self {
-            Self::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
-            Self::Incomplete(_) => (StatusCode::BAD_REQUEST, "body-incomplete"),
-            Self::NotUtf8 => (StatusCode::BAD_REQUEST, "body-not-utf8"),
-        };
-        Error::new(status, code, self.to_string())
-    }
 }
 
 impl Body {

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use crate::body::Source;
 #[cfg(target_os = "wasi")]
 use crate::platform;
+use crate::source::Source;
 use crate::{BodyError, Error};
 
 /// Where the function that was given to [`Body::from_writer`](crate::Body::from_writer) writes.

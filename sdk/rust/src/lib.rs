@@ -19,13 +19,14 @@ mod query;
 mod request;
 mod response;
 mod serve;
+mod source;
 pub mod sse;
 #[cfg(not(target_os = "wasi"))]
 pub mod testing;
 pub mod time;
 
 pub use app::App;
-pub use body::{Body, BodyError};
+pub use body::Body;
 pub use body_writer::BodyWriter;
 pub use error::Error;
 pub use handler::Handler;
@@ -34,6 +35,7 @@ pub use params::Path;
 pub use query::Query;
 pub use request::{FromRequest, Incoming};
 pub use response::{Html, IntoHeaders, IntoResponse};
+pub use source::BodyError;
 
 pub use {bytes, http, log, serde_json};
 

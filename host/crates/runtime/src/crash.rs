@@ -2,13 +2,32 @@
 
 mod backtrace;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::error::{CallErrorKind, Ending};
+use crate::error::{CallError, CallErrorKind, Ending, Interrupted};
+
+impl CallError {
+    /// Classifies what wasmtime returned from a guest's run.
+    pub(crate) fn from_wasm(error: &wasmtime::Error, ending: &Ending) -> Self {
+        let kind = if error.is::<Interrupted>() {
+            CallErrorKind::CpuLimit
+        } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            CallErrorKind::Overloaded
+        } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+            CallErrorKind::ResourceLimit
+        } else if ending.memory_refused_mb.is_some() {
+            CallErrorKind::MemoryLimit
+        } else {
+            CallErrorKind::Trap
+        };
+        Self { kind, detail: report(kind, error, ending) }
+    }
+}
 
 /// The whole report; the backtrace is that of the guest.
-pub(crate) fn report(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {
+fn report(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {
     let mut text = what_happened(kind, error, ending);
     if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
         text.push_str(&backtrace::lines(trace));

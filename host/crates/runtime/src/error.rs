@@ -2,10 +2,6 @@
 
 use std::fmt;
 
-use wasmtime::component::ResourceTableError;
-
-use crate::crash;
-
 /// A failed call. The kind is for the client, the detail for the app's log.
 #[derive(Debug)]
 pub struct CallError {
@@ -73,22 +69,6 @@ impl CallError {
 
     pub(crate) fn timed_out(timeout_ms: u32) -> Self {
         Self::new(CallErrorKind::Timeout, format!("no response within {timeout_ms} ms (`timeout_ms`)"))
-    }
-
-    /// Classifies what wasmtime returned from a guest's run.
-    pub(crate) fn from_wasm(error: &wasmtime::Error, ending: &Ending) -> Self {
-        let kind = if error.is::<Interrupted>() {
-            CallErrorKind::CpuLimit
-        } else if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-            CallErrorKind::Overloaded
-        } else if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-            CallErrorKind::ResourceLimit
-        } else if ending.memory_refused_mb.is_some() {
-            CallErrorKind::MemoryLimit
-        } else {
-            CallErrorKind::Trap
-        };
-        Self { kind, detail: crash::report(kind, error, ending) }
     }
 }
 

@@ -3,12 +3,12 @@
 mod printer;
 
 use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use typecase_model::EntryLevel;
+use typecase_model::{AppName, EntryLevel};
 
-use super::session::Session;
 use crate::cli::elapsed::counted;
 use crate::cli::failure::Failure;
 use crate::cli::logs::entry::Entry;
@@ -87,21 +87,20 @@ impl Terminal {
     }
 
     /// Where the app is, for people and for the browser.
-    pub fn started(&self, session: &Session, port: &Port) -> String {
+    pub fn started(&self, app: &AppName, admin: Option<SocketAddr>, port: &Port) -> String {
         let mut address = port.address;
         if address.ip().is_unspecified() {
             address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
-        let url = format!("http://{address}/{}/", session.app());
-        let state = session.state().now();
-        let api = state.admin.map(|admin| format!("http://{admin}"));
+        let url = format!("http://{address}/{app}/");
+        let api = admin.map(|admin| format!("http://{admin}"));
         let usual = port.instead_of.map(|usual| usual.to_string());
-        self.event("started", json!({ "app": session.app(), "url": url, "api": api, "instead_of": usual }));
+        self.event("started", json!({ "app": app, "url": url, "api": api, "instead_of": usual }));
         if let Some(usual) = port.instead_of {
             self.line(Ink::Warning, &format!("{usual} is taken: this is port {}", port.address.port()));
         }
         let shown = self.painted("1", &url);
-        self.text(&format!("\n  {}  {shown}\n  Ctrl-C ends it\n", session.app()));
+        self.text(&format!("\n  {app}  {shown}\n  Ctrl-C ends it\n"));
         url
     }
 

@@ -21,7 +21,7 @@ const SDK: &[(&str, &str)] = sources!(
     "src/params/deserializer.rs" "src/platform.rs" "src/platform/allocator.rs" "src/platform/bindings.rs" "src/platform/imports.rs" "src/platform/instance.rs"
     "src/platform/native.rs" "src/platform/p2.rs" "src/platform/p2/body.rs" "src/platform/p2/executor.rs" "src/platform/p2/respond.rs"
     "src/platform/p3.rs" "src/platform/p3/body.rs" "src/platform/p3/respond.rs" "src/platform/stdio.rs" "src/query.rs" "src/request.rs"
-    "src/response.rs" "src/serve.rs" "src/sse.rs" "src/testing.rs" "src/time.rs"
+    "src/response.rs" "src/serve.rs" "src/source.rs" "src/sse.rs" "src/testing.rs" "src/time.rs"
 );
 
 const WIT: &[(&str, &str)] = sources!(

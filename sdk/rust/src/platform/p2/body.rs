@@ -12,7 +12,7 @@ use wasip2::io::streams::{InputStream, StreamError};
 
 use super::executor::{Wait, Waitable};
 use super::respond::{Outgoing, Sending, send_frames, send_incoming};
-use crate::body::Source;
+use crate::source::Source;
 use crate::{BodyError, limits};
 
 /// Read when somebody wants a frame of it.

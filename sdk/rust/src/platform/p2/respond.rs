@@ -12,7 +12,8 @@ use wasip2::http::types::{
 use wasip2::io::streams::{OutputStream, StreamError};
 
 use super::executor::Waitable;
-use crate::body::{Content, Source};
+use crate::body::Content;
+use crate::source::Source;
 use crate::{Error, Response};
 
 /// Where a body is sent to.

@@ -12,7 +12,7 @@ use wasip3::wit_bindgen::{FutureReader, FutureWriter, StreamReader, StreamResult
 use wasip3::wit_future;
 
 use super::respond::{Outgoing, Sending, send_frames};
-use crate::body::Source;
+use crate::source::Source;
 use crate::{BodyError, limits};
 
 type Trailers = FutureReader<Result<Option<Fields>, ErrorCode>>;

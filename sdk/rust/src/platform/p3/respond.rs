@@ -10,7 +10,8 @@ use wasip3::wit_bindgen::{FutureWriter, StreamWriter};
 use wasip3::{wit_future, wit_stream};
 
 use super::to_fields;
-use crate::body::{Content, Source};
+use crate::body::Content;
+use crate::source::Source;
 use crate::{Body, Error, Response};
 
 /// A body is sent with its answer, so this is what is there of it.
