@@ -35,7 +35,7 @@ pub struct DevState {
     /// Why the newest source does not serve.
     pub trouble: Option<Arc<Trouble>>,
     /// Requests that failed lately.
-    crashes: VecDeque<Crash>,
+    crashes: VecDeque<Arc<Crash>>,
 }
 
 #[derive(Debug, Clone)]
@@ -99,7 +99,8 @@ impl SharedState {
     pub fn crashed(&self, request_id: &str, said: &str) {
         self.change(|state| {
             let known = state.crashes.iter_mut().find(|crash| crash.request_id == request_id);
-            if let Some(Crash { said: before, .. }) = known {
+            if let Some(known) = known {
+                let before = &mut Arc::make_mut(known).said;
                 if before.len() + said.len() < CRASH_BYTES_MAX {
                     before.push('\n');
                     before.push_str(said);
@@ -109,7 +110,8 @@ impl SharedState {
             if state.crashes.len() == CRASHES_MAX {
                 state.crashes.pop_front();
             }
-            state.crashes.push_back(Crash { request_id: request_id.to_owned(), said: said.to_owned() });
+            let crash = Crash { request_id: request_id.to_owned(), said: said.to_owned() };
+            state.crashes.push_back(Arc::new(crash));
         });
     }
 
@@ -145,7 +147,8 @@ impl DevState {
     pub fn document(&self, request_id: Option<&str>) -> Value {
         let styles_since = self.serving.and_then(|serving| serving.styles_since);
         let crash = self.crashes.iter().find(|crash| Some(crash.request_id.as_str()) == request_id);
-        let crash = crash.map(|Crash { request_id, said }| {
+        let crash = crash.map(|crash| {
+            let Crash { request_id, said } = &**crash;
             let trouble = Trouble::new("The app failed", &format!("request {request_id}"), said);
             trouble.document("the terminal shows what else the request wrote")
         });

@@ -251,11 +251,15 @@ fn has_parameters(path: &str) -> bool {
 /// The answer to HEAD says how long the body of GET would be.
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
+    let mut empty = Body::empty();
+    if let Some(kind) = body.kind() {
+        empty = empty.with_kind(kind);
+    }
     // Answers that have no content have no length either (RFC 9110, 8.6).
     let Some(length) = body.content_length().filter(|length| *length > 0) else {
-        return Response::from_parts(parts, Body::empty());
+        return Response::from_parts(parts, empty);
     };
     parts.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
     // WASI has no words for the length of a body that is not sent: the server is given the body, and leaves it out.
-    Response::from_parts(parts, if cfg!(target_os = "wasi") { body } else { Body::empty() })
+    Response::from_parts(parts, if cfg!(target_os = "wasi") { body } else { empty })
 }

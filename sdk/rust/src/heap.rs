@@ -14,6 +14,9 @@ const GRAIN: usize = 16;
 /// Sizes below this are multiples of the grain; above it there are four to each doubling.
 const LINEAR_MAX: usize = 4 * GRAIN;
 const LINEAR_MAX_LOG2: u32 = LINEAR_MAX.ilog2();
+/// Free blocks that are asked whether they are aligned as wanted. The first one is, but for the few types that want more
+/// than the grain.
+const LOOKED_AT_MAX: usize = 8;
 /// Up to 2 GiB, the largest a layout can be where pointers have 32 bits.
 const CLASSES: usize = 4 + 4 * (30 - LINEAR_MAX_LOG2 as usize + 1);
 
@@ -40,12 +43,20 @@ impl Heap {
     #[inline(never)]
     pub(crate) unsafe fn allocate(&mut self, layout: Layout, more: Source) -> *mut u8 {
         let class = class_of(layout.size());
-        let Some(free) = self.free.get_mut(class) else { return ptr::null_mut() };
-        let block = *free;
-        if block != 0 && block.is_multiple_of(layout.align()) {
-            // SAFETY: a free block starts with the address of the next one.
-            *free = unsafe { *(block as *const usize) };
-            return block as *mut u8;
+        let Some(mut link) = self.free.get_mut(class).map(ptr::from_mut) else { return ptr::null_mut() };
+        for _ in 0..LOOKED_AT_MAX {
+            // SAFETY: it is the list's start or a free block, which starts with the address of the next one.
+            let block = unsafe { *link };
+            if block == 0 {
+                break;
+            }
+            let next = block as *mut usize;
+            if block.is_multiple_of(layout.align()) {
+                // SAFETY: as above.
+                unsafe { *link = *next };
+                return block as *mut u8;
+            }
+            link = next;
         }
         let (size, align) = (size_of(class), layout.align().max(GRAIN));
         loop {

@@ -3,7 +3,7 @@
 use http::{Method, Request, StatusCode};
 use serde_json::Value;
 use typecase_sdk::testing::TestApp;
-use typecase_sdk::{App, Body, Path};
+use typecase_sdk::{App, Body, Html, Path};
 
 fn app() -> TestApp {
     let app = App::new()
@@ -72,7 +72,10 @@ fn head_is_get_without_its_body() {
         let answer = ask(&app, Method::HEAD, path);
         assert_eq!((answer.status().as_u16(), answer.body().len()), (status, 0));
         assert_eq!(answer.headers()["content-length"], length);
+        assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
     }
+    let page = TestApp::new(App::new().get("/", async || Html("")));
+    assert_eq!(ask(&page, Method::HEAD, "/").headers()["content-type"], "text/html; charset=utf-8");
     let nothing = TestApp::new(App::new().get("/", async || ()));
     let answer = ask(&nothing, Method::HEAD, "/");
     assert_eq!((answer.status().as_u16(), answer.headers().get("content-length")), (204, None));

@@ -134,8 +134,8 @@ impl Compiler {
     }
 }
 
-/// A file of which no half may stay behind.
-struct Unfinished<'a>(Option<&'a Path>);
+/// A file that goes with this value, unless the path is taken out first.
+pub(crate) struct Unfinished<'a>(pub Option<&'a Path>);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {

@@ -87,11 +87,11 @@ impl P3 {
     ) -> Result<http::Response<GuestBody>, CallError> {
         let request = with_authority(request, https)?.map(BodyExt::boxed_unsync);
         let (sender, mut end) = oneshot::channel();
-        // A fresh instance has the permit until it is gone; a reused one lives on without its requests.
-        let (of_instance, of_request) =
-            if component.limits.reuse <= 1 { (Some(permit), None) } else { (None, Some(permit)) };
-        let data =
-            RequestData { request_id: request_id.clone(), permit: Mutex::new(of_instance), end: sender };
+        // A fresh instance has the permit until it is gone; a reused one lives on without its requests, and has it until
+        // it has begun, because a request whose client has left still waits for its instance.
+        let permit = Arc::new(permit);
+        let of_request = (component.limits.reuse > 1).then(|| permit.clone());
+        let data = RequestData { request_id: request_id.clone(), permit, end: sender };
         match self.handlers[thread_number() % self.handlers.len()].handle(data, request).await {
             Ok(response) => {
                 let (parts, frames) = response.into_parts();
@@ -170,8 +170,8 @@ struct Handler {
 
 struct RequestData {
     request_id: Arc<str>,
-    /// Taken by the instance, which keeps it until it is gone.
-    permit: Mutex<Option<Permit>>,
+    /// A fresh instance keeps it until it is gone.
+    permit: Arc<Permit>,
     end: oneshot::Sender<End>,
 }
 
@@ -224,7 +224,7 @@ struct TooManyInstances {
 #[derive(Default)]
 struct Requests {
     waiting: Vec<Waiting>,
-    permits: Vec<Permit>,
+    permits: Vec<Arc<Permit>>,
     /// A request got no answer in time; the guest may be stuck in it.
     stuck: bool,
     expired: bool,
@@ -261,9 +261,6 @@ impl WorkerExpiration for Expiration {
             requests.waiting.retain_mut(|request| request.end.poll_closed(cx).is_pending());
             (!requests.waiting.is_empty(), requests.stuck)
         };
-        if status != WorkerStatus::Idle {
-            self.wanted.pass_on();
-        }
         let allowed = match status {
             WorkerStatus::Idle if self.wanted.poll(cx).is_ready() => return Poll::Ready(()),
             WorkerStatus::Idle => IDLE_MAX,
@@ -324,7 +321,9 @@ impl WorkerState for Worker {
         cpu.reset();
         store.data_mut().begin_request(data.request_id.clone(), cpu);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.permits.extend(data.permit.into_inner().unwrap_or_else(PoisonError::into_inner));
+        if self.component.limits.reuse <= 1 {
+            requests.permits.push(data.permit);
+        }
         requests.waiting.push(Waiting { request_id: data.request_id, end: data.end });
         let (timeout, requests) = (self.timeout, self.requests.clone());
         Box::pin(async move {

@@ -2,7 +2,7 @@
 //! it up as soon as a request on another thread finds none free.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,8 +11,16 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 pub(crate) struct Places {
     free: Arc<Semaphore>,
-    /// Told once for each request that finds no place.
-    wanted: Arc<Notify>,
+    demand: Mutex<Demand>,
+    /// Told to all idle instances whenever one more request waits.
+    more_wait: Arc<Notify>,
+}
+
+/// How many idle instances have to go: as many as requests wait for, less those that are going.
+#[derive(Default)]
+struct Demand {
+    waiting: usize,
+    going: usize,
 }
 
 /// The right to one instance; given back on drop.
@@ -22,7 +30,8 @@ pub(crate) struct Place {
 
 impl Places {
     pub(crate) fn new(count: usize) -> Arc<Self> {
-        Arc::new(Self { free: Arc::new(Semaphore::new(count)), wanted: Arc::default() })
+        let free = Arc::new(Semaphore::new(count));
+        Arc::new(Self { free, demand: Mutex::default(), more_wait: Arc::default() })
     }
 
     /// A place, or nothing within `wait_max`.
@@ -33,7 +42,7 @@ impl Places {
         let permit = match self.free.clone().try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => {
-                self.wanted.notify_one();
+                let _waiting = Waiting::begin(self);
                 tokio::time::timeout(wait_max, self.free.clone().acquire_owned()).await.ok()?.ok()?
             }
         };
@@ -41,27 +50,69 @@ impl Places {
     }
 
     /// What an instance asks while it idles.
-    pub(crate) fn wanted(&self) -> Wanted {
-        Wanted { wanted: self.wanted.clone(), waiting: None }
+    pub(crate) fn wanted(self: &Arc<Self>) -> Wanted {
+        Wanted { places: self.clone(), more_wait: None, goes: false }
+    }
+
+    fn demand(&self) -> MutexGuard<'_, Demand> {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a request that waits, until it has a place, or has left.
+struct Waiting<'a>(&'a Places);
+
+impl<'a> Waiting<'a> {
+    fn begin(places: &'a Places) -> Self {
+        places.demand().waiting += 1;
+        places.more_wait.notify_waiters();
+        Self(places)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.demand().waiting -= 1;
     }
 }
 
 /// Whether the place of an idle instance is wanted.
 pub(crate) struct Wanted {
-    wanted: Arc<Notify>,
-    waiting: Option<Pin<Box<OwnedNotified>>>,
+    places: Arc<Places>,
+    more_wait: Option<Pin<Box<OwnedNotified>>>,
+    goes: bool,
 }
 
 impl Wanted {
-    /// Ready when the instance should go. Only for instances that idle: what it takes is meant for one of them.
+    /// Ready when the instance should go, and then it has to. Only for instances that idle.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(self.wanted.clone().notified_owned()));
-        waiting.as_mut().poll(cx)
+        loop {
+            // Listens before it looks, so that nobody who comes in between is missed.
+            let more_wait = self
+                .more_wait
+                .get_or_insert_with(|| Box::pin(self.places.more_wait.clone().notified_owned()));
+            let heard = more_wait.as_mut().poll(cx);
+            if self.goes || self.goes_now() {
+                return Poll::Ready(());
+            }
+            if heard.is_pending() {
+                return Poll::Pending;
+            }
+            self.more_wait = None;
+        }
     }
 
-    /// An instance that has work again leaves the word, if it was told, to another one that idles.
-    pub(crate) fn pass_on(&mut self) {
-        self.waiting = None;
+    fn goes_now(&mut self) -> bool {
+        let mut demand = self.places.demand();
+        self.goes = demand.waiting > demand.going;
+        demand.going += usize::from(self.goes);
+        self.goes
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.places.demand().going -= usize::from(self.goes);
     }
 }
 
@@ -69,41 +120,53 @@ impl Wanted {
 mod tests {
     use std::future::poll_fn;
 
+    use tokio::task::yield_now;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
 
-    #[tokio::test]
-    async fn an_idle_instance_gives_its_place_to_whoever_finds_none() {
-        let places = Places::new(2);
-        let (busy, idle) = (places.take(SOON).await.unwrap(), places.take(SOON).await.unwrap());
-        assert!(places.take(Duration::from_millis(1)).await.is_none(), "nobody was there to hear of it");
-        // The one that was not heard is made up for by the next one to idle, once.
-        poll_fn(|cx| places.wanted().poll(cx)).await;
+    async fn poll(wanted: &mut Wanted) -> Poll<()> {
+        poll_fn(|cx| Poll::Ready(wanted.poll(cx))).await
+    }
 
-        let (mut of_busy, mut of_idle) = (places.wanted(), places.wanted());
-        poll_fn(|cx| {
-            // Both idle, the first one asks first, and so hears first.
-            assert!(of_busy.poll(cx).is_pending() && of_idle.poll(cx).is_pending());
-            Poll::Ready(())
-        })
-        .await;
-        let instances = async {
-            // Then it gets a request of its own.
-            tokio::time::timeout(SOON, async {
-                while places.free.available_permits() > 0 {
-                    tokio::task::yield_now().await;
-                }
-                tokio::task::yield_now().await;
-                of_busy.pass_on();
-                poll_fn(|cx| of_idle.poll(cx)).await;
-                drop(idle);
+    #[tokio::test]
+    async fn as_many_idle_instances_go_as_requests_wait() {
+        let places = Places::new(3);
+        let mut instances = Vec::new();
+        for _ in 0..3 {
+            instances.push((places.wanted(), places.take(SOON).await.unwrap()));
+        }
+        // One idles, two tidy up.
+        assert!(poll(&mut instances[0].0).await.is_pending());
+        let requests = [0, 1].map(|_| {
+            tokio::spawn({
+                let places = places.clone();
+                async move { places.take(SOON).await }
             })
-            .await
-        };
-        let (place, heard) = tokio::join!(places.take(SOON), instances);
-        heard.expect("the other one hears of it");
-        assert!(place.is_some());
-        drop(busy);
+        });
+        while places.demand().waiting < 2 {
+            yield_now().await;
+        }
+        let mut rest = instances.split_off(1);
+        for (mut wanted, place) in instances {
+            tokio::time::timeout(SOON, poll_fn(|cx| wanted.poll(cx))).await.expect("it hears of them");
+            drop((wanted, place));
+        }
+        let (mut wanted, place) = rest.remove(0);
+        assert!(poll(&mut wanted).await.is_ready(), "the second request is not forgotten");
+        drop((wanted, place));
+        for request in requests {
+            assert!(request.await.unwrap().is_some());
+        }
+        assert!(poll(&mut rest[0].0).await.is_pending(), "nobody waits any more");
+    }
+
+    #[tokio::test]
+    async fn requests_that_have_left_are_not_made_room_for() {
+        let places = Places::new(1);
+        let _place = places.take(SOON).await.unwrap();
+        assert!(places.take(Duration::from_millis(1)).await.is_none());
+        assert!(poll(&mut places.wanted()).await.is_pending());
     }
 }

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::admission::Admission;
 use crate::cache::CodeCache;
-use crate::compile::{CompileError, CompilePolicy, Compiler};
+use crate::compile::{CompileError, CompilePolicy, Compiler, Unfinished};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
@@ -197,10 +197,9 @@ impl Runtime {
         let made = component.first_chunk::<8>() != file_head(path)?.as_ref();
         let compiled = if made {
             let input = unsealed.with_extension("component.unsealed");
+            let _removed = Unfinished(Some(&input));
             std::fs::write(&input, component)?;
-            let compiled = self.compiler.compile(generation, &input, &unsealed).await;
-            let _ = std::fs::remove_file(&input);
-            compiled
+            self.compiler.compile(generation, &input, &unsealed).await
         } else {
             self.compiler.compile(generation, path, &unsealed).await
         };

@@ -14,17 +14,19 @@ use crate::cli::{GlobalArguments, server};
 const TIMEOUT: Duration = Duration::from_millis(600);
 /// No shell shows more in a useful way.
 const NAMES_MAX: usize = 1_000;
+/// No name of ours is longer.
+const NAME_BYTES_MAX: usize = 128;
 
 pub fn apps() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| starting_with(typed, &asked("/api/v1/apps", "apps")))
+    ArgValueCompleter::new(|typed: &OsStr| of_server(typed, "/api/v1/apps", "apps"))
 }
 
 pub fn nodes() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| starting_with(typed, &asked("/api/v1/nodes", "nodes")))
+    ArgValueCompleter::new(|typed: &OsStr| of_server(typed, "/api/v1/nodes", "nodes"))
 }
 
 pub fn tokens() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| starting_with(typed, &asked("/api/v1/tokens", "tokens")))
+    ArgValueCompleter::new(|typed: &OsStr| of_server(typed, "/api/v1/tokens", "tokens"))
 }
 
 /// Followed by `suffix`.
@@ -33,6 +35,14 @@ pub fn setting_keys(suffix: &'static str) -> ArgValueCompleter {
         let keys: Vec<String> = SETTING_KEYS.iter().map(|key| format!("{}{suffix}", key.name)).collect();
         starting_with(typed, &keys)
     })
+}
+
+fn of_server(typed: &OsStr, path: &str, list: &str) -> Vec<CompletionCandidate> {
+    // An option is being typed, and nobody is named like one.
+    if typed.as_encoded_bytes().starts_with(b"-") {
+        return Vec::new();
+    }
+    starting_with(typed, &asked(path, list))
 }
 
 fn starting_with(typed: &OsStr, names: &[String]) -> Vec<CompletionCandidate> {
@@ -52,7 +62,17 @@ fn asked(path: &str, list: &str) -> Vec<String> {
     runtime.shutdown_background();
     let Ok(Ok(answer)) = answer else { return Vec::new() };
     let names = answer[list].as_array().into_iter().flatten();
-    names.filter_map(|entry| entry["name"].as_str().map(str::to_owned)).collect()
+    names
+        .filter_map(|entry| entry["name"].as_str())
+        .filter(|name| is_plain(name))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A shell puts names into its line as they are, where anything else could mean something.
+fn is_plain(name: &str) -> bool {
+    name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The options that say where the server is, in a line that is not finished yet.
@@ -79,6 +99,15 @@ fn global(line: impl IntoIterator<Item = OsString>) -> GlobalArguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_means_something_to_a_shell_is_not_offered() {
+        for (name, plain) in
+            [("hello-2", true), ("n1.example", true), ("x;id", false), ("*", false), ("a b", false)]
+        {
+            assert_eq!(is_plain(name), plain, "{name}");
+        }
+    }
 
     #[test]
     fn the_line_says_which_server_to_ask() {

@@ -7,9 +7,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
 /// Beside the command a shell reads what is its own stdin: a line says that the command has ended; without one, whoever
-/// would have written it was killed, and the whole group goes the same way.
+/// would have written it was killed, and the whole group goes the same way. A shell in between makes it nobody's child: a
+/// command that waits for all of its children would wait for this one too.
 const GUARDED: &str = r#"exec 3<&0 </dev/null
-{ read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 &
+( { read -r _ <&3 || kill -KILL 0; } >/dev/null 2>&1 & )
 exec 3<&-
 exec sh -c "$1""#;
 

@@ -48,7 +48,11 @@ mod own {
                 continue;
             }
             match WAIT.get() {
-                Some(wait) => wait(),
+                Some(wait) => {
+                    wait();
+                    // Whoever was woken is polled now anyway.
+                    WOKEN.set(false);
+                }
                 None => panic!("the app waits for something that cannot happen"),
             }
         }
