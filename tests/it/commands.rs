@@ -216,3 +216,25 @@ async fn failures_have_their_exit_codes() {
     assert_eq!(output.json()["code"], "server-url");
     assert!(command::run(["--help"]).await.expect(0).stdout.contains("5 not converged"));
 }
+
+/// A mistyped name costs nobody a file, and what nobody can read is no success.
+#[tokio::test]
+async fn output_goes_where_it_harms_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("README.md");
+    std::fs::write(&text, "# Mine\n").unwrap();
+    let (text, project) = (text.display().to_string(), guests::example("hello").display().to_string());
+    for arguments in [&["build", &project, "-o", &text][..], &["schema", "-o", &text]] {
+        let refused = command::run(arguments).await.expect(2);
+        assert!(refused.stderr.contains("name another file"), "{refused:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&text).unwrap(), "# Mine\n");
+    command::run(["schema", "-o", "/dev/null"]).await.expect(1);
+
+    let mut full = command::typecase();
+    full.arg("schema").stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    full.stderr(std::process::Stdio::piped());
+    let output = full.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("could not be written"), "{output:?}");
+}

@@ -1,6 +1,6 @@
 //! The one place where commands print: data on stdout, everything else on stderr.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -26,34 +26,46 @@ pub fn print(result: Result<Answer, Failure>, json: bool) -> ExitCode {
     let (document, text, exit) = match result {
         Ok(answer) => (answer.document, answer.text, answer.exit),
         Err(failure) => {
-            write(&mut std::io::stderr(), &printable(&failure.text()));
+            let _ = write(&mut std::io::stderr(), &printable(&failure.text()));
             (failure.document, String::new(), failure.exit)
         }
     };
-    if json {
-        print_document(&document);
-    } else if !text.is_empty() {
-        write(&mut std::io::stdout(), &printable(&text));
+    let written = match (json, text.is_empty()) {
+        (true, _) => print_document(&document),
+        (false, false) => write(&mut std::io::stdout(), &printable(&text)),
+        (false, true) => Ok(()),
+    };
+    match written {
+        Ok(()) => ExitCode::from(exit as u8),
+        Err(error) => unwritten(&error),
     }
-    ExitCode::from(exit as u8)
+}
+
+/// What was done is done; but nobody can know what came of it.
+fn unwritten(error: &io::Error) -> ExitCode {
+    let _ = write(&mut std::io::stderr(), &format!("error: the output could not be written: {error}"));
+    ExitCode::from(Exit::Failed as u8)
 }
 
 /// The failure of a command that prints a document a line.
 pub fn print_last_line(failure: &Failure, json: bool) -> ExitCode {
-    write(&mut std::io::stderr(), &printable(&failure.text()));
+    let _ = write(&mut std::io::stderr(), &printable(&failure.text()));
     if json {
-        write(&mut std::io::stdout(), &failure.document.to_string());
+        let _ = write(&mut std::io::stdout(), &failure.document.to_string());
     }
     ExitCode::from(failure.exit as u8)
 }
 
-pub fn print_document(document: &Value) {
-    write(&mut std::io::stdout(), &format!("{document:#}"));
+pub fn print_document(document: &Value) -> io::Result<()> {
+    write(&mut std::io::stdout(), &format!("{document:#}"))
 }
 
 /// A reader that went away (`typecase apps | head`) is no reason to panic.
-fn write(to: &mut dyn Write, text: &str) {
-    let _ = writeln!(to, "{text}").and_then(|()| to.flush());
+fn write(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// Details may repeat what a guest said; its control characters must not reach the terminal.

@@ -1,7 +1,7 @@
 //! `typecase build [PATH]`: run the project's build command, judge what came out as a server would, write the bundle.
 
 use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,7 +35,11 @@ pub async fn run(arguments: BuildArguments) -> Result<Answer, Failure> {
     let project = Project::open(&arguments.path)?;
     let app = project.manifest().app.name.clone();
     let output = match arguments.output {
-        Some(output) => output,
+        Some(output) if may_be_replaced(&output) => output,
+        Some(output) => {
+            let detail = format!("{} is there and is no bundle: name another file", output.display());
+            return Err(Failure::local(Exit::Usage, "output-taken", detail));
+        }
         None => own_output(&project, &app).map_err(|error| not_written(project.folder(), &error))?,
     };
     let started = Instant::now();
@@ -109,6 +113,21 @@ fn own_output(project: &Project, app: &AppName) -> io::Result<PathBuf> {
     match fs::remove_file(&output) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(output),
+    }
+}
+
+/// A mistyped name must not cost anybody a file, nor the machine a device. A bundle is a zip archive.
+fn may_be_replaced(output: &Path) -> bool {
+    const ZIP_START: &[u8] = b"PK";
+    match fs::symlink_metadata(output) {
+        Err(_) => true,
+        Ok(meta) if !meta.is_file() => false,
+        Ok(meta) if meta.len() == 0 => true,
+        Ok(_) => {
+            let mut start = [0; ZIP_START.len()];
+            let read = fs::File::open(output).and_then(|mut file| file.read_exact(&mut start));
+            read.is_ok_and(|()| start == ZIP_START)
+        }
     }
 }
 

@@ -100,10 +100,20 @@ fn digest(file: &mut File) -> std::io::Result<(Digest, u64)> {
 
 fn manifest_text(file: &File) -> Result<String, Failure> {
     let mut archive = zip::ZipArchive::new(file).map_err(|error| invalid(&error))?;
-    let entry = archive.by_name(MANIFEST_FILE).map_err(|error| invalid(&error))?;
+    let entry = archive.by_name(MANIFEST_FILE).map_err(|error| match error {
+        zip::result::ZipError::FileNotFound => no_manifest(),
+        error => invalid(&error),
+    })?;
     let mut text = String::new();
     entry.take(MANIFEST_BYTES_MAX as u64 + 1).read_to_string(&mut text).map_err(|error| invalid(&error))?;
     Ok(text)
+}
+
+fn no_manifest() -> Failure {
+    let detail = format!(
+        "the bundle has no {MANIFEST_FILE} at its top: pack the project's files without a folder around them, or publish the folder"
+    );
+    Failure::local(Exit::Failed, "manifest-missing", detail)
 }
 
 /// With the causes: packing errors say what was tried, and their sources why it failed.

@@ -83,7 +83,16 @@ pub async fn run(client: &Client, arguments: PublishArguments) -> Result<Answer,
 
     let progress = Progress::upload(format!("{app}"), bundle.size_bytes);
     let upload = upload(bundle.file, bundle.size_bytes, round_trip, &progress, "preparing on the nodes");
-    let result = client.put(&format!("/api/v1/apps/{app}/releases"), &query, upload, timeout).await;
+    let path = format!("/api/v1/apps/{app}/releases");
+    let result = tokio::select! {
+        result = client.put(&path, &query, upload, timeout) => result,
+        _ = tokio::signal::ctrl_c() => {
+            let detail = format!(
+                "interrupted; what the server has received goes on there: `typecase releases {app}` shows it, `typecase withdraw {app}` or `typecase rollback {app}` undo it"
+            );
+            Err(Failure::local(Exit::Failed, "interrupted", detail))
+        }
+    };
     progress.clear();
     match result {
         Ok(document) if has_note && document["unchanged"] == true => {

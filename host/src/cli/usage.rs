@@ -20,7 +20,8 @@ pub fn refuse(error: clap::Error) -> ExitCode {
     let error = without_environment(error, &arguments);
     let _ = error.print();
     if wants_json(&arguments) {
-        answer::print_document(&problem(&error).document);
+        // A reader that wants it not has the exit code.
+        let _ = answer::print_document(&problem(&error).document);
     }
     ExitCode::from(Exit::Usage as u8)
 }

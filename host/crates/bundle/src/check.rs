@@ -18,6 +18,7 @@ use typecase_model::manifest::{MANIFEST_BYTES_MAX, MANIFEST_FILE};
 use zip::read::{ArchiveOffset, Config, ZipArchive};
 use zip::result::ZipError;
 
+pub(crate) use self::entries::RATIO_FREE_BYTES;
 use self::entries::{Entries, Entry};
 use crate::assets::Writer;
 use crate::{BundleError, BundlePolicy};

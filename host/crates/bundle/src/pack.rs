@@ -4,6 +4,7 @@
 //! permissions are fixed, and each file is compressed in one fixed way.
 
 mod archive;
+mod density;
 mod error;
 mod folder;
 mod plan;

@@ -20,6 +20,10 @@ pub fn replace(path: &Path, text: &str) -> Result<bool, Failure> {
 fn write(path: &Path, text: &str) -> io::Result<bool> {
     // What a link points to is replaced, not the link.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+        // Reading a device to compare it may never end, and what is renamed over it is no device any more.
+        return Err(io::Error::other("it is no file; without this option the text goes to stdout"));
+    }
     if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(false);
     }

@@ -1,5 +1,6 @@
 //! Runs the manifest's `[build] command`, and looks whether it made what the manifest names.
 
+use std::env;
 use std::io;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -22,13 +23,14 @@ const PIECE_BYTES: usize = 16 << 10;
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What is shown at a terminal, though the command writes to none. Progress bars need a width, which is that of all terminals.
-const AT_A_TERMINAL: [(&str, &str); 5] = [
-    ("CARGO_TERM_COLOR", "always"),
-    ("CARGO_TERM_PROGRESS_WHEN", "always"),
-    ("CARGO_TERM_PROGRESS_WIDTH", "80"),
-    ("CLICOLOR_FORCE", "1"),
-    ("FORCE_COLOR", "1"),
-];
+const PROGRESS: [(&str, &str); 2] =
+    [("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "80")];
+/// For whoever has not said that no colours are wanted (`NO_COLOR`).
+const COLORS: [(&str, &str); 3] =
+    [("CARGO_TERM_COLOR", "always"), ("CLICOLOR_FORCE", "1"), ("FORCE_COLOR", "1")];
+
+/// Where cargo puts what it makes, if not into the project.
+const CARGO_TARGET: &str = "CARGO_TARGET_DIR";
 
 /// Where the command's stdout and stderr go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,9 +103,15 @@ impl Project {
         }
         let (component, manifest) = (component.display(), self.manifest_file().display());
         let detail = match &self.manifest().build {
-            Some(Build { command, .. }) => format!(
-                "`{command}` left no component at {component}: correct `component` of [app] in {manifest}, or the command"
-            ),
+            Some(Build { command, .. }) => {
+                let elsewhere = match env::var(CARGO_TARGET) {
+                    Ok(folder) => format!(" ({CARGO_TARGET} has cargo build in {folder}: unset it here)"),
+                    Err(_) => String::new(),
+                };
+                format!(
+                    "`{command}` left no component at {component}{elsewhere}: correct `component` of [app] in {manifest}, or the command"
+                )
+            }
             None => format!(
                 "the component {component} does not exist, and {manifest} does not say how it is built: add `[build]` with `command = \"...\"`"
             ),
@@ -144,7 +152,10 @@ async fn run_command(
     shell.current_dir(workdir).env_remove("TYPECASE_TOKEN");
     let is_shown = output == BuildOutput::Copied;
     if is_shown {
-        shell.envs(AT_A_TERMINAL);
+        shell.envs(PROGRESS);
+        if env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()) {
+            shell.envs(COLORS);
+        }
     }
     let (reader, writer) = io::pipe()?;
     shell.stdout(writer.try_clone()?).stderr(writer);

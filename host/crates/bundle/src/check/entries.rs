@@ -9,7 +9,7 @@ use super::{Archive, from_zip};
 use crate::{BUNDLE_ASSETS, BundleError, BundlePolicy};
 
 /// Small files may compress extremely well without harm; only larger ones must keep the ratio.
-const RATIO_FREE_BYTES: u64 = 1 << 20;
+pub(crate) const RATIO_FREE_BYTES: u64 = 1 << 20;
 
 /// The file of one entry.
 pub(super) struct Entry {

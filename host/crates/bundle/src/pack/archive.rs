@@ -9,7 +9,7 @@ use std::rc::Rc;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
-use super::{CHUNK_BYTES, PackError};
+use super::{CHUNK_BYTES, PackError, density};
 
 /// A better level costs a publisher seconds and saves one percent.
 const DEFLATE_LEVEL: i64 = 6;
@@ -34,19 +34,25 @@ impl Archive {
         Ok(Self { zip: ZipWriter::new(BufWriter::new(counted)), written_bytes, bytes_max })
     }
 
-    /// Adds an entry; false as soon as the archive has become too large, and then it is of no use any more.
-    pub(super) fn add(&mut self, name: &str, path: &Path, source: &mut dyn Read) -> Result<bool, PackError> {
-        let method = match is_stored(name) {
-            true => CompressionMethod::Stored,
-            false => CompressionMethod::Deflated,
-        };
-        let options = SimpleFileOptions::default()
-            .compression_method(method)
-            .compression_level((method == CompressionMethod::Deflated).then_some(DEFLATE_LEVEL))
-            // 1980-01-01, the earliest that the format knows.
-            .last_modified_time(DateTime::default())
-            .unix_permissions(0o644)
-            .system(System::Unix);
+    /// Adds a file; false as soon as the archive has become too large, and then it is of no use any more.
+    pub(super) fn add_file(&mut self, name: &str, path: &Path) -> Result<bool, PackError> {
+        let stored = is_stored(name) || density::is_refused(path).map_err(PackError::io("read", path))?;
+        let mut file = File::open(path).map_err(PackError::io("open", path))?;
+        self.add(name, path, &mut file, if stored { stored_entry() } else { deflated_entry() })
+    }
+
+    /// Adds a text, as `add_file` does.
+    pub(super) fn add_text(&mut self, name: &str, text: &str) -> Result<bool, PackError> {
+        self.add(name, Path::new(name), &mut text.as_bytes(), deflated_entry())
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        path: &Path,
+        source: &mut dyn Read,
+        options: SimpleFileOptions,
+    ) -> Result<bool, PackError> {
         let failed = |source| PackError::Zip { path: path.to_owned(), source };
         self.zip.start_file(name, options).map_err(failed)?;
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -69,6 +75,19 @@ impl Archive {
         let mut writer = self.zip.finish().map_err(failed)?;
         writer.flush().map_err(PackError::io("write", out))
     }
+}
+
+fn stored_entry() -> SimpleFileOptions {
+    SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        // 1980-01-01, the earliest that the format knows.
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644)
+        .system(System::Unix)
+}
+
+pub(super) fn deflated_entry() -> SimpleFileOptions {
+    stored_entry().compression_method(CompressionMethod::Deflated).compression_level(Some(DEFLATE_LEVEL))
 }
 
 /// Whether an entry of this name is packed as it is.

@@ -99,13 +99,12 @@ impl Plan {
             return Err(too_large());
         }
         let mut archive = Archive::create(out, bytes_max)?;
-        let mut fits = archive.add(MANIFEST_FILE, Path::new(MANIFEST_FILE), &mut self.text.as_bytes())?;
+        let mut fits = archive.add_text(MANIFEST_FILE, &self.text)?;
         for PlannedFile { name, source, .. } in &self.files {
             if !fits {
                 break;
             }
-            let mut reader = File::open(source).map_err(PackError::io("open", source))?;
-            fits = archive.add(name, source, &mut reader)?;
+            fits = archive.add_file(name, source)?;
         }
         if !fits {
             return Err(too_large());

@@ -197,3 +197,14 @@ fn a_bundle_ends_at_the_servers_limit() {
     assert_eq!(plan(&project).pack(packed.size_bytes).unwrap().digest, packed.digest);
     assert_eq!(plan(&project).pack(packed.size_bytes - 1).unwrap_err().code(), "bundle-too-large");
 }
+
+/// Servers take what grows more than 200 times for a bomb.
+#[test]
+fn what_would_be_taken_for_a_bomb_is_packed_as_it_is() {
+    let text = "all the same\n".repeat(1 << 18);
+    let project = Project::new("assets = \"static\"").file("static/table.txt", text.as_bytes());
+    sparse(&project, "static/blank.bmp", 3 << 20);
+    let packed = project.pack().unwrap();
+    check(packed.file.path(), &BundlePolicy::default()).unwrap();
+    assert!(packed.size_bytes > 3 << 20, "{}", packed.size_bytes);
+}

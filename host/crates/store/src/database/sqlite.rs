@@ -7,7 +7,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection as _, Sqlite, Transaction};
 
 use super::{SLOW_AFTER, migrations};
 use crate::StoreError;
@@ -47,6 +47,9 @@ impl SqliteFile {
                 .acquire_timeout(ACQUIRE_TIMEOUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // On a full disk, and in a few cases more, SQLite rolls back by itself; the library then takes the transaction for
+                // open, because rolling it back fails. Such a connection is closed, and another one opened.
+                .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
                 .connect_with(options)
         };
         let opening = |error: sqlx::Error| StoreError::from(error).during("open the database");

@@ -67,3 +67,17 @@ async fn an_insert_of_what_is_new_hides_nothing_but_that_it_is_there(test: TestS
     let kept = sql("SELECT digest FROM bundles").fetch_all(&mut connection).await.unwrap();
     assert_eq!(kept.len(), 1);
 }
+
+/// SQLite rolls back by itself when a file may grow no further.
+#[tokio::test]
+async fn a_full_disk_is_survived_without_a_restart() {
+    let test = TestStore::on_sqlite().await;
+    let node: NodeId = "a".parse().unwrap();
+    let mut tx = test.store.database.write().await.unwrap();
+    sql("PRAGMA max_page_count = 1").execute(&mut tx).await.unwrap();
+    let insert = "{insert new} bundles (digest, state, touched_unix_ms) VALUES (?, ?, 1)";
+    sql(insert).bind("x".repeat(100_000)).bind("stored").execute(&mut tx).await.unwrap_err();
+    drop(tx);
+    test.store.register_node(&node, "a", "", "", "1").await.unwrap();
+    assert_eq!(test.store.nodes().await.unwrap().len(), 1);
+}
