@@ -17,12 +17,17 @@ mod redis;
 mod stops;
 mod storage;
 
+use std::time::Duration;
+
 use serde_json::Value;
 use typecase_harness::load::{Load, RunningLoad};
 use typecase_harness::{Answer, Cluster, TestNode, eventually, guests};
 
 /// The release that every node serves from the start, where a test needs one.
 const FIRST: u32 = 1;
+
+/// How long a service that is stopped stays away: by then whoever retries waits as long as it ever does.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Publishes hello and waits until every node serves it.
 async fn publish_first(cluster: &Cluster) {

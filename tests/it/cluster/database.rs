@@ -7,7 +7,7 @@ use serde_json::json;
 use typecase_harness::services::Link;
 use typecase_harness::{Cluster, Service, TestNode, eventually, guests};
 
-use super::{FIRST, expect_unavailable, load_on_all, node_seen_by, publish_first, settled, stop_all};
+use super::{FIRST, OUTAGE, expect_unavailable, load_on_all, node_seen_by, publish_first, settled, stop_all};
 
 /// How long an answer may take that says that the database is away.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -27,6 +27,7 @@ async fn without_the_database(outage: Outage) {
     let mut cluster = Cluster::builder().start().await;
     publish_first(&cluster).await;
     let loads = load_on_all(&cluster);
+    let began = Instant::now();
     match outage {
         Outage::Stopped => cluster.mariadb.stop().await,
         Outage::Killed => cluster.mariadb.kill9(),
@@ -46,6 +47,9 @@ async fn without_the_database(outage: Outage) {
     }
     for load in &loads {
         load.more(20).await;
+    }
+    if outage == Outage::Stopped {
+        tokio::time::sleep_until((began + OUTAGE).into()).await;
     }
     match outage {
         Outage::Stopped | Outage::Killed => cluster.mariadb.start_again().await,

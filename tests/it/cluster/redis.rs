@@ -1,9 +1,11 @@
 //! Redis stops, hangs and comes back empty: apps are served, publishes converge by the timer, and the nodes say what
 //! they miss.
 
+use std::time::Instant;
+
 use typecase_harness::{Cluster, Service, eventually, guests};
 
-use super::{FIRST, load_on_all, node_seen_by, publish_first, settled, stop_all, suffers_from};
+use super::{FIRST, OUTAGE, load_on_all, node_seen_by, publish_first, settled, stop_all, suffers_from};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outage {
@@ -17,6 +19,7 @@ async fn without_redis(outage: Outage) {
     let mut cluster = Cluster::builder().start().await;
     publish_first(&cluster).await;
     let loads = load_on_all(&cluster);
+    let began = Instant::now();
     match outage {
         Outage::Stopped => cluster.redis.stop().await,
         Outage::Hung => cluster.redis.pause(),
@@ -47,6 +50,9 @@ async fn without_redis(outage: Outage) {
         guests::greeting(FIRST + 1)
     );
 
+    if outage == Outage::Stopped {
+        tokio::time::sleep_until((began + OUTAGE).into()).await;
+    }
     match outage {
         Outage::Stopped => cluster.redis.start_again().await,
         Outage::Hung => cluster.redis.resume(),
