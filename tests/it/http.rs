@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use typecase_harness::bundles::Bundle;
-use typecase_harness::{DEADLINE, TestNode, guests};
+use typecase_harness::{DEADLINE, TestNode, eventually, guests};
 
 use crate::bystander::Bystander;
-use crate::offender::{self, anonymous_mb, metric_reaches};
+use crate::offender::{self, anonymous_mb, metric, metric_reaches};
 use crate::wire::{Wire, answers, exchange, status};
 
 const MB: usize = 1024 * 1024;
@@ -224,6 +224,65 @@ async fn slow_clients_are_cut_off_and_slow_readers_are_not() {
     received += wire.read_to_end().await.len();
     assert_eq!(received, asset.len());
     bystander.went_on().await;
+}
+
+/// Small answers leave in groups, and what the kernel does not take at once is not lost on the way.
+#[tokio::test]
+async fn small_answers_reach_a_client_that_reads_late_whole_and_in_order() {
+    // More than two kernels hold for one connection.
+    const REQUESTS: usize = 16_000;
+    let node = TestNode::builder().config("ingress", "shards", 1).start().await;
+    let mut files = Bundle::of("files");
+    for name in 0..7 {
+        files = files.asset(&format!("{name}.txt"), format!("<{name}>{}", "-".repeat(600)).into_bytes());
+    }
+    node.publish_wasm("files", files.zip()).await;
+    let address = node.apps_address();
+    let request =
+        |name: usize, more: &str| format!("GET /files/{}.txt HTTP/1.1\r\nhost: x\r\n{more}\r\n", name % 7);
+
+    let (mut reader, mut writer) = Wire::open_narrow(address).await.0.into_split();
+    let writing = tokio::spawn(async move {
+        for n in 1..REQUESTS {
+            writer.write_all(request(n, "").as_bytes()).await.expect("the node takes the next one");
+        }
+        writer.write_all(request(REQUESTS, "connection: close\r\n").as_bytes()).await.expect("and the last");
+        writer
+    });
+    let mut sent = 0.0;
+    eventually("the kernels hold what they can", async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let before =
+            std::mem::replace(&mut sent, metric(&node, "typecase_response_bytes_total", "files").await?);
+        (sent > 0.0 && sent == before).then_some(())
+    })
+    .await;
+    assert!(sent < 600.0 * REQUESTS as f64, "the node answers no further than somebody reads");
+    // Others are answered in the same turns as this one.
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(Wire::open(address).await);
+    }
+    for n in 0..20 {
+        for other in &mut others {
+            other.send(request(n, "")).await;
+        }
+        for other in &mut others {
+            let whole = format!("<{}>{}", n % 7, "-".repeat(600));
+            other.read_until(&whole).await;
+        }
+    }
+
+    let mut answers = Vec::new();
+    let reading = tokio::time::timeout(DEADLINE, reader.read_to_end(&mut answers));
+    reading.await.expect("all answers come").expect("and the connection is closed well");
+    drop(writing.await);
+    let answers = String::from_utf8(answers).unwrap();
+    let names: Vec<_> = answers.match_indices('<').map(|(at, _)| answers.as_bytes()[at + 1] - b'0').collect();
+    let expected: Vec<_> = (1..=REQUESTS).map(|n| (n % 7) as u8).collect();
+    assert!(names == expected, "{} answers, or not in order", names.len());
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), REQUESTS);
+    assert_eq!(answers.matches(&format!(">{}", "-".repeat(600))).count(), REQUESTS);
 }
 
 #[tokio::test]

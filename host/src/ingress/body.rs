@@ -11,11 +11,11 @@ use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
 use typecase_runtime::{CallError, GuestBody};
 
-use super::Ingress;
 use super::access_log::Line;
 use super::routes::AppRoute;
 use super::stream::Stream;
 use super::watch::Activity;
+use super::{Ingress, cork};
 
 /// The body of every response on the app port.
 pub struct IngressBody {
@@ -88,6 +88,11 @@ impl Body for IngressBody {
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
+        let is_whole = matches!(this.content, Content::Bytes(_) | Content::Guest(GuestBody::Whole(_)));
+        if !is_whole {
+            // The guest goes on, for who knows how long.
+            cork::flush();
+        }
         let poll = match &mut this.content {
             Content::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Guest(body) => Pin::new(body).poll_frame(cx),
@@ -98,9 +103,8 @@ impl Body for IngressBody {
             Poll::Ready(Some(Ok(frame))) => {
                 exchange.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // After these, hyper does not ask again.
-                exchange.complete = frame.is_trailers()
-                    || matches!(this.content, Content::Bytes(_) | Content::Guest(GuestBody::Whole(_)))
-                    || exchange.announced_bytes == Some(exchange.sent_bytes);
+                exchange.complete =
+                    frame.is_trailers() || is_whole || exchange.announced_bytes == Some(exchange.sent_bytes);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {

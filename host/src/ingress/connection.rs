@@ -14,8 +14,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::cork::Sender;
 use super::watch::{Activity, SEND_STALL, Watch, Watches};
 use super::{Ingress, service};
 
@@ -24,9 +26,6 @@ const HEADERS_MAX: usize = 100;
 
 /// Requests in progress on one h2c connection.
 const STREAMS_MAX: u32 = 128;
-
-/// Small answers leave in one piece: the kernel takes that sooner than a list of a head and a body.
-const FLAT_BYTES_MAX: usize = 1_024;
 
 /// Serves one connection to its end. `permit` is its place among the node's connections.
 pub async fn serve(
@@ -43,7 +42,7 @@ pub async fn serve(
     }
     let watch = watches.watch();
     let peer = Arc::new(ingress.forwarding.peer(address));
-    let io = WatchedIo { stream: TokioIo::new(stream), watch: watch.clone() };
+    let io = ClientIo::new(stream, watch.clone());
     let service = {
         let (ingress, watch) = (ingress.clone(), watch.clone());
         service_fn(move |request: Request<Incoming>| {
@@ -103,19 +102,27 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
     socket2::SockRef::from(stream).set_tcp_user_timeout(Some(SEND_STALL))
 }
 
-/// Notices the first byte of each request's head.
-struct WatchedIo {
-    stream: TokioIo<TcpStream>,
+/// The client's socket as hyper uses it: notices the first byte of each request's head, and sends behind the cork.
+struct ClientIo {
+    receiver: TokioIo<OwnedReadHalf>,
+    sender: Arc<Sender>,
     watch: Arc<Watch>,
 }
 
-impl Read for WatchedIo {
+impl ClientIo {
+    fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+        let (receiver, sender) = stream.into_split();
+        Self { receiver: TokioIo::new(receiver), sender: Arc::new(Sender::new(sender)), watch }
+    }
+}
+
+impl Read for ClientIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let poll = Pin::new(&mut self.receiver).poll_read(cx, buffer);
         if poll.is_ready() {
             self.watch.received();
         }
@@ -123,41 +130,33 @@ impl Read for WatchedIo {
     }
 }
 
-impl Write for WatchedIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.watch.sent(&poll);
+impl Write for ClientIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.sender.poll_sent(cx);
+        self.watch.set_full(poll.is_pending());
         poll
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let poll = self.sender.poll_shutdown(cx);
+        self.watch.set_full(poll.is_pending());
+        poll
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let bytes: usize = slices.iter().map(|slice| slice.len()).sum();
-        if slices.len() > 1 && bytes <= FLAT_BYTES_MAX {
-            let mut flat = [0; FLAT_BYTES_MAX];
-            let mut end = 0;
-            for slice in slices {
-                flat[end..end + slice.len()].copy_from_slice(slice);
-                end += slice.len();
-            }
-            return self.poll_write(cx, &flat[..end]);
-        }
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let poll = self.sender.poll_send(cx, slices);
         self.watch.sent(&poll);
         poll
     }

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::Ingress;
-use super::connection;
 use super::watch::Watches;
+use super::{connection, cork};
 
 /// Connections that the kernel holds until we accept them.
 const BACKLOG: i32 = 4096;
@@ -116,6 +116,7 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
     };
     let watches = Watches::default();
     let sweep = tokio::spawn(watches.clone().sweep(ingress.clone()));
+    tokio::spawn(cork::flush_each_turn());
     let mut connections = tokio::task::JoinSet::new();
     {
         let mut accepting = std::pin::pin!(accept(&ingress, &listener));
@@ -151,6 +152,7 @@ async fn run(ingress: Arc<Ingress>, listener: StdListener) {
     }
     while connections.join_next().await.is_some() {}
     sweep.abort();
+    cork::flush();
     ingress.access_log.flush();
 }
 

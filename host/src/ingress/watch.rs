@@ -76,9 +76,14 @@ impl Watch {
         self.expired.notified().await;
     }
 
+    /// Whether the kernel holds as much for the client as it will.
+    pub fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
     /// An answer that was handed over whole is still being sent, to a client that takes it.
     pub fn sent(&self, written: &Poll<io::Result<usize>>) {
-        self.is_full.store(written.is_pending(), Ordering::Relaxed);
+        self.set_full(written.is_pending());
         // Over h2c, pings and acknowledgements are no answer.
         let least = if self.is_h2.load(Ordering::Relaxed) { H2_CONTROL_BYTES_MAX } else { 0 };
         let is_answer = matches!(written, Poll::Ready(Ok(bytes)) if *bytes > least);

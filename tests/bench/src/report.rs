@@ -157,6 +157,11 @@ impl Report {
         })
     }
 
+    /// Every scenario ran to its end, whatever came out.
+    pub fn is_complete(&self) -> bool {
+        !self.rows.iter().any(|row| matches!(row.verdict, Verdict::NotMeasured) && row.bar.is_none())
+    }
+
     pub fn print(&self) {
         let mut rows = Table::new();
         rows.load_preset(presets::ASCII_MARKDOWN)

@@ -18,6 +18,9 @@ const NEEDED_BY_CLUSTERS: &[requirements::Program] = &[requirements::MARIADB, re
 /// Names a server that is built already; the bench then measures that one.
 pub const SERVER: &str = "TYPECASE_BIN";
 
+/// The load generator's exit code when it measured everything and a promise was not kept.
+pub const MISSED: i32 = 3;
+
 pub fn run(arguments: &[String]) -> Result<()> {
     let lists_only = arguments.iter().any(|argument| argument == "--list" || argument == "--help");
     if !lists_only {

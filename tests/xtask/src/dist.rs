@@ -60,7 +60,10 @@ fn count(host: &str, folder: &Path, counts: &Path) -> Result<()> {
     let server = folder.join(host).join("release").join("typecase");
     let mut load = bench::load_generator()?;
     load.arg("--quick").args(TRAINING.iter().flat_map(|name| ["--only", name]));
-    run_command(load.env(bench::SERVER, server))?;
+    let status = load.env(bench::SERVER, server).status().context("could not start the load generator")?;
+    if !status.success() && status.code() != Some(bench::MISSED) {
+        bail!("the load generator failed ({status})");
+    }
     let files: Vec<PathBuf> = fs::read_dir(&raw)
         .with_context(|| format!("the server has counted nothing in {}", raw.display()))?
         .filter_map(|file| Some(file.ok()?.path()))
