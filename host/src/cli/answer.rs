@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::failure::{Exit, Failure};
+use super::text::printable;
 
 /// What a command found or did, as one JSON document and as text for people.
 #[derive(Debug)]
@@ -65,18 +66,5 @@ fn write(to: &mut dyn Write, text: &str) -> io::Result<()> {
     match writeln!(to, "{text}").and_then(|()| to.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
-    }
-}
-
-/// Details may repeat what a guest said; its control characters must not reach the terminal.
-pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn control_characters_of_guests_are_replaced() {
-        assert_eq!(super::printable("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\nc");
     }
 }

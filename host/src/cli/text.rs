@@ -14,6 +14,16 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     lines.join("\n")
 }
 
+/// What a guest or a client said may be part of a text; it must neither command the terminal nor, with the characters
+/// that turn the direction of writing, show another order than there is.
+pub fn printable(text: &str) -> String {
+    let is_harmful = |c: char| {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && !matches!(c, '\n' | '\t'))
+    };
+    text.chars().map(|c| if is_harmful(c) { '\u{fffd}' } else { c }).collect()
+}
+
 /// `1 node`, `2 nodes`.
 pub fn count(number: usize, thing: &str) -> String {
     match number {
@@ -82,6 +92,11 @@ pub fn or_dash(value: Option<impl ToString>) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn characters_that_mislead_a_terminal_or_its_reader_are_replaced() {
+        assert_eq!(super::printable("a\u{1b}[2Jb\nc\u{202e}d"), "a\u{fffd}[2Jb\nc\u{fffd}d");
+    }
+
     use super::*;
 
     #[test]

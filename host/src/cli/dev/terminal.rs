@@ -13,7 +13,7 @@ use crate::cli::elapsed::counted;
 use crate::cli::failure::Failure;
 use crate::cli::logs::entry::Entry;
 use crate::cli::project::{Built, Project};
-use crate::cli::text;
+use crate::cli::text::{self, printable};
 use crate::dev::{Changes, DevState, NodeLine, Port, without_escapes};
 use printer::Printer;
 
@@ -286,9 +286,4 @@ fn seconds(duration: Duration) -> String {
         0..60 => format!("{:.1} s", duration.as_secs_f64()),
         seconds => format!("{} min {} s", seconds / 60, seconds % 60),
     }
-}
-
-/// Details may repeat what a guest said; its control characters must not reach the terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }

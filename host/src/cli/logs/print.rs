@@ -7,7 +7,7 @@ use jiff::{Timestamp, Zoned};
 use typecase_model::EntryLevel;
 
 use super::entry::{Entry, Line};
-use crate::cli::answer::printable;
+use crate::cli::text::printable;
 
 /// The end of a request's id tells requests apart, its beginning is the time.
 const REQUEST_CHARS_SHOWN: usize = 8;
