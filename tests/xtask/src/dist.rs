@@ -1,5 +1,6 @@
 //! `cargo xtask dist`: the server as it ships. Built twice: once to count, under the bench's load, which ways the code
-//! takes; then with these counts, so that what is taken often lies together and is inlined.
+//! takes; then with these counts, so that what is taken often is inlined. At last its code is laid out, again by counts,
+//! so that what runs in a row lies together (`layout.rs`).
 
 use std::env;
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, output, program, run as run_command, step, succeeds};
-use crate::{bench, guests, requirements, workspace};
+use crate::{bench, guests, layout, requirements, workspace};
 
 const PROFILE: &str = "dist";
 
@@ -37,12 +38,35 @@ pub fn build(again: bool) -> Result<PathBuf> {
     }
     step("building the server as it ships; the first time this takes long");
     let flag = format!("-Cprofile-use={}", counts.display());
-    run_command(cargo_build(&host, &folder, &flag).args(["--profile", PROFILE]))?;
+    run_command(cargo_build(&host, &folder, &flag).args([
+        "--profile",
+        PROFILE,
+        "--",
+        layout::LINKER_ARGUMENT,
+    ]))?;
     let server = workspace::binary(PROFILE, "typecase");
     fs::create_dir_all(server.parent().unwrap_or(&folder))?;
-    fs::copy(folder.join(&host).join(PROFILE).join("typecase"), &server)
-        .with_context(|| format!("could not write {}", server.display()))?;
+    lay_out(&folder, &folder.join(&host).join(PROFILE).join("typecase"), &server)?;
     Ok(server)
+}
+
+/// Lays out the server's code. Where BOLT is not to be had, the server is left as the linker made it.
+fn lay_out(folder: &Path, linked: &Path, server: &Path) -> Result<()> {
+    let bolt = match layout::Bolt::find() {
+        Ok(bolt) => bolt,
+        Err(error) => {
+            step(&format!("the server's code is not laid out by its use: {error:#}"));
+            fs::copy(linked, server).with_context(|| format!("could not write {}", server.display()))?;
+            return Ok(());
+        }
+    };
+    let (counting, counts) = (folder.join("typecase-counting"), folder.join("layout"));
+    step("laying out its code: counting");
+    bolt.instrument(linked, &counting, &counts)?;
+    load(&counting)?;
+    step("laying out its code");
+    bolt.lay_out(linked, &counts, server)?;
+    fs::remove_file(counting).context("could not remove the server that counts")
 }
 
 fn count(host: &str, folder: &Path, counts: &Path) -> Result<()> {
@@ -56,14 +80,7 @@ fn count(host: &str, folder: &Path, counts: &Path) -> Result<()> {
     step("building a server that counts");
     let flag = format!("-Cprofile-generate={}", raw.display());
     run_command(cargo_build(host, folder, &flag).arg("--release"))?;
-    step("loading it; its own figures mean nothing");
-    let server = folder.join(host).join("release").join("typecase");
-    let mut load = bench::load_generator()?;
-    load.arg("--quick").args(TRAINING.iter().flat_map(|name| ["--only", name]));
-    let status = load.env(bench::SERVER, server).status().context("could not start the load generator")?;
-    if !status.success() && status.code() != Some(bench::MISSED) {
-        bail!("the load generator failed ({status})");
-    }
+    load(&folder.join(host).join("release").join("typecase"))?;
     let files: Vec<PathBuf> = fs::read_dir(&raw)
         .with_context(|| format!("the server has counted nothing in {}", raw.display()))?
         .filter_map(|file| Some(file.ok()?.path()))
@@ -71,11 +88,25 @@ fn count(host: &str, folder: &Path, counts: &Path) -> Result<()> {
     run_command(program(merger, folder).args(["merge", "-o"]).arg(counts).args(files))
 }
 
+/// Loads a server that counts.
+fn load(server: &Path) -> Result<()> {
+    step("loading it; its own figures mean nothing");
+    let mut load = bench::load_generator()?;
+    load.arg("--quick").args(TRAINING.iter().flat_map(|name| ["--only", name]));
+    let status = load.env(bench::SERVER, server).status().context("could not start the load generator")?;
+    if !status.success() && status.code() != Some(bench::MISSED) {
+        bail!("the load generator failed ({status})");
+    }
+    Ok(())
+}
+
 /// With flags for the server alone: what runs at build time is for the host, and is left as it is.
 fn cargo_build(host: &str, folder: &Path, flag: &str) -> std::process::Command {
     let flags = [env::var("RUSTFLAGS").unwrap_or_default(), flag.to_owned()].join(" ");
     let mut build = cargo(&workspace::root());
-    build.args(["build", "--package", "typecase", "--target", host, "--target-dir"]).arg(folder);
+    build
+        .args(["rustc", "--package", "typecase", "--bin", "typecase", "--target", host, "--target-dir"])
+        .arg(folder);
     build.env("RUSTFLAGS", flags.trim());
     build
 }

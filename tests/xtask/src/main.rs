@@ -5,6 +5,7 @@ mod command;
 mod demo;
 mod dist;
 mod guests;
+mod layout;
 mod requirements;
 mod test;
 mod workspace;
