@@ -46,8 +46,16 @@ pub fn build(again: bool) -> Result<PathBuf> {
     ]))?;
     let server = workspace::binary(PROFILE, "typecase");
     fs::create_dir_all(server.parent().unwrap_or(&folder))?;
-    lay_out(&folder, &folder.join(&host).join(PROFILE).join("typecase"), &server)?;
+    let linked = folder.join(&host).join(PROFILE).join("typecase");
+    if again || !is_newer(&server, &linked) {
+        lay_out(&folder, &linked, &server)?;
+    }
     Ok(server)
+}
+
+fn is_newer(file: &Path, than: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|file| file.modified()).ok();
+    modified(file).zip(modified(than)).is_some_and(|(file, than)| file > than)
 }
 
 /// Lays out the server's code. Where BOLT is not to be had, the server is left as the linker made it.
