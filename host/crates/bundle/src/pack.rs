@@ -5,6 +5,7 @@
 
 mod archive;
 mod density;
+mod entry;
 mod error;
 mod folder;
 mod plan;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use zip::ZipWriter;
 
-use super::{CHUNK_BYTES, archive};
+use super::{CHUNK_BYTES, entry};
 use crate::BundlePolicy;
 use crate::check::RATIO_FREE_BYTES;
 
@@ -37,7 +37,7 @@ pub(super) fn is_refused(path: &Path) -> io::Result<bool> {
 /// Whether so many bytes become that many times fewer.
 fn shrinks(source: &mut dyn Read, bytes: u64, ratio: u64) -> io::Result<bool> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    zip.start_file("", archive::deflated_entry())?;
+    zip.start_file("", entry::deflated_entry())?;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         match source.read(&mut chunk) {

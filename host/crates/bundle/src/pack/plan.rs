@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use typecase_model::manifest::{BUNDLE_COMPONENT, Build, MANIFEST_FILE, MANIFEST_VERSION};
 use typecase_model::{AppName, Manifest};
 
-use super::archive::{self, Archive};
+use super::archive::Archive;
+use super::entry;
 use super::{LargeFile, PackError, Packed, Written, digest_of, folder};
 use crate::{BUNDLE_ASSETS, BundlePolicy, is_wasm};
 
@@ -119,7 +120,7 @@ impl Plan {
 
     /// What the bundle cannot be smaller than.
     fn packed_bytes_min(&self) -> u64 {
-        let bytes_min = |file: &PlannedFile| match archive::is_stored(&file.name) {
+        let bytes_min = |file: &PlannedFile| match entry::is_stored(&file.name) {
             true => file.bytes,
             false => file.bytes / DEFLATE_RATIO_MAX,
         };
