@@ -92,12 +92,12 @@ pub fn or_dash(value: Option<impl ToString>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn characters_that_mislead_a_terminal_or_its_reader_are_replaced() {
-        assert_eq!(super::printable("a\u{1b}[2Jb\nc\u{202e}d"), "a\u{fffd}[2Jb\nc\u{fffd}d");
+        assert_eq!(printable("a\u{1b}[2Jb\nc\u{202e}d"), "a\u{fffd}[2Jb\nc\u{fffd}d");
     }
-
-    use super::*;
 
     #[test]
     fn tables_are_aligned_and_bare() {

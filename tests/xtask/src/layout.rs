@@ -15,6 +15,8 @@ use crate::requirements::{self, Program};
 /// What the linker has to leave in a program that is to be laid out.
 pub const LINKER_ARGUMENT: &str = "-Clink-arg=-Wl,--emit-relocs";
 
+/// The oldest version that was tried; older ones do not know the order of functions that is asked for.
+const BOLT_MIN: u32 = 19;
 const PACKAGES: &[&str] = &["bolt-19", "libbolt-19-dev"];
 
 /// BOLT's two programs.
@@ -40,7 +42,7 @@ impl Bolt {
     /// The newest one. Debian's links on the PATH do not find their own library, so the real folders come first.
     fn search() -> Option<Self> {
         let mut folders: Vec<PathBuf> =
-            (14..=30).rev().map(|n| format!("/usr/lib/llvm-{n}/bin").into()).collect();
+            (BOLT_MIN..=30).rev().map(|n| format!("/usr/lib/llvm-{n}/bin").into()).collect();
         folders.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
         folders.into_iter().find_map(|folder| {
             let (optimizer, merger) = (folder.join("llvm-bolt"), folder.join("merge-fdata"));
