@@ -14,6 +14,7 @@ pub mod guests;
 pub mod history;
 pub mod load;
 mod node;
+mod pause;
 pub mod services;
 mod wait;
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::client::{self, Answer};
 use crate::command::{self, Output};
-use crate::{Api, eventually};
+use crate::{Api, eventually, pause};
 
 /// Lines of a node's log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 60;
@@ -202,6 +202,15 @@ impl TestNode {
     pub fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("the node runs");
         kill_process(Pid::from_child(child), signal).expect("the signal is sent");
+    }
+
+    /// From here on it answers nothing, to nobody.
+    pub async fn pause(&self) {
+        pause::pause("the node", self.child.as_ref().expect("the node runs")).await;
+    }
+
+    pub fn resume(&self) {
+        pause::resume(self.child.as_ref().expect("the node runs"));
     }
 
     /// Waits until the node has ended by itself.

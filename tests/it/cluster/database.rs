@@ -31,7 +31,7 @@ async fn without_the_database(outage: Outage) {
     match outage {
         Outage::Stopped => cluster.mariadb.stop().await,
         Outage::Killed => cluster.mariadb.kill9(),
-        Outage::Hung => cluster.mariadb.pause(),
+        Outage::Hung => cluster.mariadb.pause().await,
     }
     for node in &cluster.nodes {
         assert_is_told_at_once(node).await;

@@ -1,6 +1,5 @@
 //! The logs of several nodes, asked of one: in one order, live, and with the name of each node that is missing.
 
-use rustix::process::Signal;
 use serde_json::Value;
 use typecase_harness::bundles::Bundle;
 use typecase_harness::{Cluster, eventually, guests};
@@ -75,7 +74,7 @@ async fn a_node_that_hangs_is_named_and_holds_up_nobody() {
     say_on(&cluster, &[2], "live").await;
     follow.until(&["marker-live-2", "node-2"]).await;
 
-    cluster.nodes[2].signal(Signal::STOP);
+    cluster.nodes[2].pause().await;
     // At first nobody knows, and it is waited for within bounds; later the table of nodes says so.
     for round in 0..2 {
         let log = asked.api().log("hostile", "?level=warn").await;
@@ -98,7 +97,7 @@ async fn a_node_that_hangs_is_named_and_holds_up_nobody() {
     say_on(&cluster, &[0, 1], "meanwhile").await;
     follow.until(&["marker-meanwhile-0"]).await;
 
-    cluster.nodes[2].signal(Signal::CONT);
+    cluster.nodes[2].resume();
     eventually("the node is back", async || {
         (node_seen_by(asked, "node-2").await["health"] == "live").then_some(())
     })

@@ -22,7 +22,7 @@ async fn without_redis(outage: Outage) {
     let began = Instant::now();
     match outage {
         Outage::Stopped => cluster.redis.stop().await,
-        Outage::Hung => cluster.redis.pause(),
+        Outage::Hung => cluster.redis.pause().await,
     }
     for (number, release) in [(1, FIRST + 1), (2, FIRST + 2)] {
         cluster.nodes[number].publish_wasm("hello", guests::hello_saying(release)).await;

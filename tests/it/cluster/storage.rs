@@ -5,7 +5,6 @@ mod damage;
 
 use std::fs;
 
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use typecase_harness::services::{Link, Mount, S3Fault};
 use typecase_harness::{Cluster, Service, Storage, eventually, guests};
@@ -176,7 +175,7 @@ async fn killed_in_the_middle(storage: Storage) {
     let loads = vec![load_on(&cluster.nodes[0]), load_on(&cluster.nodes[1])];
     let release = FIRST + 1;
     // The others wait for a node that has stopped without a word, and then dies.
-    cluster.nodes[2].signal(Signal::STOP);
+    cluster.nodes[2].pause().await;
     let api = cluster.nodes[0].api();
     let publishing = tokio::spawn({
         let api = api.clone();
@@ -201,11 +200,11 @@ async fn killed_in_the_middle(storage: Storage) {
 
     // The node that took a publish dies; another one, which has slept through it, ends the rollout.
     let release = release + 1;
-    cluster.nodes[1].signal(Signal::STOP);
+    cluster.nodes[1].pause().await;
     let accepted = cluster.nodes[2].api().publish("hello", guests::hello_saying(release), "?wait=0").await;
     assert_eq!(accepted.expect(202).json()["release"], release);
     cluster.nodes[2].kill9();
-    cluster.nodes[1].signal(Signal::CONT);
+    cluster.nodes[1].resume();
     assert_eq!(settled(&cluster.nodes[0]).await["state"], json!("active"));
     cluster.nodes[2].restart().await;
     cluster.all_answer("/hello/", &guests::greeting(release)).await;

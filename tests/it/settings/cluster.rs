@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::Method;
-use rustix::process::Signal;
 use serde_json::{Value, json};
 use typecase_harness::cluster::{Cluster, Service, Storage};
 use typecase_harness::{TestNode, eventually, guests};
@@ -61,13 +60,13 @@ async fn a_change_on_any_node_holds_on_all_of_them() {
 #[tokio::test]
 async fn a_node_that_does_not_follow_is_named() {
     let cluster = Cluster::builder().nodes(2).start().await;
-    cluster.nodes[1].signal(Signal::STOP);
+    cluster.nodes[1].pause().await;
     let change = ["settings", "set", "drain.grace_ms=100", "--timeout", "1"];
     let missed = cluster.nodes[0].cli(change).await.expect(5);
     for text in ["generation 1 is stored", "node-1: has not applied it yet", "typecase settings receipts"] {
         assert!(missed.stderr.contains(text), "{missed:?}");
     }
-    cluster.nodes[1].signal(Signal::CONT);
+    cluster.nodes[1].resume();
     eventually("the node follows", async || {
         let receipts = cluster.nodes[0].cli(["settings", "receipts"]).await;
         (receipts.code == 0 && receipts.stdout.contains("node-1: applied")).then_some(())

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -173,12 +172,12 @@ impl MariaDb {
     }
 
     /// Freezes it: connections are accepted still, and nothing is ever answered.
-    pub fn pause(&self) {
-        self.process.signal(Signal::STOP);
+    pub async fn pause(&self) {
+        self.process.pause().await;
     }
 
     pub fn resume(&self) {
-        self.process.signal(Signal::CONT);
+        self.process.resume();
     }
 
     pub fn log(&self) -> String {

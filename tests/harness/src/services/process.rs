@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::eventually;
+use crate::{eventually, pause};
 
 /// Lines of a log that a failed test shows.
 const LOG_LINES_SHOWN: usize = 40;
@@ -72,12 +72,24 @@ impl Process {
     }
 
     pub fn id(&self) -> u32 {
-        self.child.as_ref().unwrap_or_else(|| panic!("{} is stopped", self.name)).id()
+        self.child().id()
+    }
+
+    fn child(&self) -> &Child {
+        self.child.as_ref().unwrap_or_else(|| panic!("{} is stopped", self.name))
     }
 
     pub fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().unwrap_or_else(|| panic!("{} is stopped", self.name));
-        kill_process(Pid::from_child(child), signal).expect("the signal is sent");
+        kill_process(Pid::from_child(self.child()), signal).expect("the signal is sent");
+    }
+
+    /// From here on it answers nothing.
+    pub async fn pause(&self) {
+        pause::pause(self.name, self.child()).await;
+    }
+
+    pub fn resume(&self) {
+        pause::resume(self.child());
     }
 
     /// Asks it to end, and waits until it has. A frozen one wakes for that.

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -102,12 +101,12 @@ impl Redis {
     }
 
     /// Freezes it: connections are accepted still, and nothing is ever answered.
-    pub fn pause(&self) {
-        self.process.signal(Signal::STOP);
+    pub async fn pause(&self) {
+        self.process.pause().await;
     }
 
     pub fn resume(&self) {
-        self.process.signal(Signal::CONT);
+        self.process.resume();
     }
 
     pub fn log(&self) -> String {

@@ -46,7 +46,7 @@ async fn a_database_keeps_its_data_and_its_port_and_counts_what_others_do() {
     assert!(refused.stderr.contains("1290"), "{refused:?}");
     mariadb.execute("SET GLOBAL read_only = 0").await;
 
-    mariadb.pause();
+    mariadb.pause().await;
     let hung = as_node(address, "SELECT 1").await;
     assert_ne!(hung.code, 0);
     mariadb.resume();

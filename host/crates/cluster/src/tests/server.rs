@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 /// Far beyond what anything here takes on a busy machine.
@@ -86,6 +86,8 @@ impl Server {
     /// From here on it accepts and never answers.
     pub fn hang(&self) {
         self.signal(Signal::STOP);
+        // Threads on other cores may not have seen it yet.
+        waitid(WaitId::Pid(self.process()), WaitIdOptions::STOPPED).unwrap();
     }
 
     pub fn go_on(&self) {
@@ -93,8 +95,11 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = self.child.as_ref().unwrap().id() as i32;
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+        kill_process(self.process(), signal).unwrap();
+    }
+
+    fn process(&self) -> Pid {
+        Pid::from_child(self.child.as_ref().unwrap())
     }
 
     /// Runs one command and gives what it prints.

@@ -39,7 +39,7 @@ async fn a_server_that_is_stopped_and_comes_back_twice() {
 async fn a_frozen_server_fails_one_round_of_calls_and_is_known_to_be_down_then() {
     let test = TestStore::on_mariadb_with_deadlines().await;
     for _ in 0..2 {
-        test.server().pause();
+        test.server().pause().await;
         let calls: Vec<_> = (0..20)
             .map(|_| {
                 let store = test.store.clone();
@@ -169,7 +169,7 @@ async fn a_call_that_waits_for_a_lock_too_long_blames_not_the_server() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_stops_while_its_server_is_frozen() {
     let test = TestStore::on_mariadb_with_deadlines().await;
-    test.server().pause();
+    test.server().pause().await;
     let store = test.store.clone();
     let call = tokio::spawn(async move { store.list_apps().await });
     tokio::time::timeout(DEADLINE, test.store.close()).await.unwrap();
