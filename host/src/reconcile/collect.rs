@@ -14,7 +14,8 @@ use crate::settings::LiveSettings;
 
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Releases of an app that stay unpacked and compiled here, besides the active one and the candidate.
+/// Releases of an app that stay unpacked and compiled here, besides the active one, the one that was active before it,
+/// and the candidate.
 const RELEASES_KEPT: u32 = 5;
 
 /// A copy younger than this may belong to a rollout that has just begun.
@@ -54,8 +55,12 @@ async fn kept(store: &Store) -> Result<HashSet<Digest>, StoreError> {
     let mut kept = HashSet::new();
     for desired in store.desired().await? {
         kept.extend(desired.active.iter().chain(&desired.candidate).map(|release| release.digest));
-        let releases = store.releases(&desired.app.name, RELEASES_KEPT).await?;
-        kept.extend(releases.iter().map(|release| release.digest));
+        let app = &desired.app.name;
+        kept.extend(store.releases(app, RELEASES_KEPT).await?.iter().map(|release| release.digest));
+        // However many have failed since: it is the one that a rollback makes active.
+        if let Some(previous) = store.previously_active(app).await? {
+            kept.insert(store.release(app, previous).await?.digest);
+        }
     }
     Ok(kept)
 }
