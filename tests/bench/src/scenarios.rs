@@ -10,6 +10,7 @@ mod fresh;
 mod idle_apps;
 mod js;
 mod many_apps;
+mod many_publishes;
 mod p3;
 mod publish_latency;
 mod reuse;
@@ -45,6 +46,7 @@ pub const ALL: &[Scenario] = &[
         name: "publish_latency",
         asks: "how soon a release serves: a new one, and one rolled back to",
     },
+    Scenario { name: "many_publishes", asks: "1,000 publishes of one app: what they leave in memory" },
     Scenario {
         name: "dev",
         asks: "the author's loop: how soon a finished compile, and a saved file, are served",
@@ -83,6 +85,7 @@ pub async fn run(name: &str, bench: &Bench, report: &mut Report) -> Result<()> {
         "assets" => assets::run(bench, report).await,
         "idle_apps" => idle_apps::run(bench, report).await,
         "publish_latency" => publish_latency::run(bench, report).await,
+        "many_publishes" => many_publishes::run(bench, report).await,
         "dev" => dev::run(bench, report).await,
         "authoring" => authoring::run(bench, report).await,
         "storm" => storm::run(bench, report).await,

@@ -12,7 +12,8 @@ use crate::process::{Server, find, free_address};
 
 pub const NAME: &str = "wasmtime serve";
 
-/// The engine's line that Typecase is built with.
+/// The engine's line that Typecase is built with, and the newest version of it.
+const LINE: &str = "48";
 const VERSION: &str = "48.0.8";
 /// What serving needs; the default set takes three times as long to build and changes none of serve's defaults.
 const FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,\
@@ -21,6 +22,12 @@ const FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocat
 /// Serves a component; `flags` come on top of the defaults.
 pub async fn start(bench: &Bench, component: &Path, flags: &[&str]) -> Result<Peer> {
     let program = find("wasmtime").context("wasmtime is not on the PATH: --install-peers builds it")?;
+    let version = version(&program).await?;
+    if !version.starts_with(&format!("wasmtime {LINE}.")) {
+        bail!(
+            "{version} is on the PATH, and Typecase is built with {LINE}: only the same engine says something"
+        );
+    }
     let address = free_address()?;
     // A guest of Rust's standard library imports more than the proxy world; everything else is left at its default.
     let mut arguments = vec!["serve", "-Scli", "--addr", &address];
@@ -30,6 +37,12 @@ pub async fn start(bench: &Bench, component: &Path, flags: &[&str]) -> Result<Pe
     let mut server = Server::start(bench, NAME, &program, &arguments)?;
     server.wait_for(&address, "/").await?;
     Ok(Peer { server, address })
+}
+
+async fn version(program: &Path) -> Result<String> {
+    let output =
+        Command::new(program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Builds and installs it where cargo puts programs, unless it is there.
