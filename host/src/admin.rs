@@ -14,11 +14,9 @@ use axum::routing::get;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use typecase_runtime::Runtime;
 
 use crate::ingress::{Ingress, observe_load};
 use crate::lifecycle::Lifecycle;
@@ -34,7 +32,6 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Vitals {
     pub lifecycle: Arc<Lifecycle>,
     pub ingress: Arc<Ingress>,
-    pub runtime: Arc<Runtime>,
     pub metrics: PrometheusHandle,
 }
 
@@ -57,14 +54,6 @@ async fn readyz(State(vitals): State<Vitals>) -> impl IntoResponse {
 
 async fn metrics(State(vitals): State<Vitals>) -> impl IntoResponse {
     observe_load(&vitals.ingress);
-    let stats = vitals.runtime.stats();
-    for (name, value) in [
-        ("typecase_code_cache_hits", &stats.cache_hits),
-        ("typecase_compilations", &stats.compilations),
-        ("typecase_compile_milliseconds", &stats.compile_ms),
-    ] {
-        gauge!(name).set(value.load(std::sync::atomic::Ordering::Relaxed) as f64);
-    }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], vitals.metrics.render())
 }
 

@@ -1,12 +1,13 @@
 //! The data plane: app traffic, from a socket to a component or an asset and back.
 //!
-//! The files are a request's phases in order: `listener`, `connection`, `cork` and `watch` (sockets), `service` (one
+//! The files are a request's phases in order: `listener`, `connection`, `caller`, `cork` and `watch` (sockets), `service` (one
 //! request, top to bottom), `routes` (which app), `forwarded` (who asks, and how the app is told),
 //! `dispatch` (asset or component), `body` and `stream` (the answer on its way), `access_log` and
 //! `metrics`. Nothing here waits for the database, Redis or shared storage.
 
 mod access_log;
 mod body;
+mod caller;
 mod connection;
 mod cork;
 mod dispatch;
@@ -26,7 +27,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Semaphore;
 
 pub use access_log::AccessLogWriter;
-pub use cork::Pace;
+pub use cork::before_guest;
 pub use dispatch::{HealthError, check_health};
 pub use listener::serve;
 pub use metrics::{AppMetrics, observe_load};

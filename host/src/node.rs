@@ -114,6 +114,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
             effort: limits.compile_effort,
         },
         cache: data.join("cache/code"),
+        before_guest: ingress::before_guest,
     };
     let (log_sink, log_queue) = log_queue();
     let runtime = Runtime::new(policy, log_sink.clone());
@@ -159,12 +160,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
     .context("opening the folder for uploads")?;
 
     // The faces: everything that is asked for on the admin port.
-    let vitals = Vitals {
-        lifecycle: lifecycle.clone(),
-        ingress: ingress.clone(),
-        runtime: runtime.clone(),
-        metrics: metrics.clone(),
-    };
+    let vitals = Vitals { lifecycle: lifecycle.clone(), ingress: ingress.clone(), metrics: metrics.clone() };
     let router = vitals_router(vitals).merge(api::router(control.clone()));
     tokio::spawn(admin::serve(admin_listener, router));
 

@@ -6,6 +6,7 @@ use serde_json::json;
 use typecase_harness::{TestNode, eventually, files, guests};
 
 use crate::bystander;
+use crate::offender::{compilations, metric};
 
 #[tokio::test]
 async fn bad_compiled_code_is_made_again_and_never_run() {
@@ -48,10 +49,33 @@ async fn bad_compiled_code_is_made_again_and_never_run() {
         node.restart().await;
         assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n", "{what}");
         bystander::assert_serves(&node).await;
-        let metrics = node.admin_get("/metrics").await.text();
-        assert!(metrics.contains("typecase_compilations 2\n"), "{what}: both were compiled again");
+        assert_eq!(compilations(&node).await, 2.0, "{what}: both were compiled again");
         node.log_line(&["WARN", "compiled code", "made anew"]).await;
     }
+}
+
+/// As after an upgrade of the server: what another engine made is of no use to this one.
+#[tokio::test]
+async fn code_of_another_engine_is_not_kept() {
+    let mut node = TestNode::start().await;
+    node.publish_wasm("hello", guests::hello_saying(1)).await;
+    let code = node.data().join("cache/code");
+    node.kill9();
+    for end in [".cwasm", ".seal"] {
+        let file = files::ending(&code, end).remove(0);
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let (digest, _) = name.split_once('-').unwrap();
+        fs::rename(&file, code.join(format!("{digest}-0123456789abcdef{end}"))).unwrap();
+    }
+    node.restart().await;
+    assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
+    assert_eq!(compilations(&node).await, 1.0);
+    for end in [".cwasm", ".seal"] {
+        let left = files::ending(&code, end);
+        assert!(left.len() == 1 && !left[0].to_string_lossy().contains("0123456789abcdef"), "{left:?}");
+    }
+    node.restart().await;
+    assert_eq!(metric(&node, "typecase_code_cache_hits_total", "hello").await, Some(1.0));
 }
 
 #[tokio::test]

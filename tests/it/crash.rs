@@ -2,7 +2,7 @@
 //! and the publish is either finished or reported failed. Nothing is left half done.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::Instant;
 
 use http::Method;
 use serde_json::Value;
@@ -15,13 +15,16 @@ use crate::bystander;
 /// Moments at which the node is killed, spread over a publish: upload, check, storing, compiling, activation.
 /// Denser at the beginning, where the steps are short.
 const MOMENTS: u32 = 24;
-const LAST_MOMENT: Duration = Duration::from_millis(400);
+const MOMENTS_OF_A_ROLLBACK: u32 = 8;
 
 #[tokio::test]
 async fn killed_at_any_moment_of_a_publish() {
     let mut node = TestNode::start().await;
     bystander::publish(&node).await;
+    let began = Instant::now();
     node.publish_wasm("hello", guests::hello_saying(0)).await;
+    // A little later than an undisturbed publish ends, on this machine.
+    let last_moment = began.elapsed() * 3 / 2;
     let mut ends = std::collections::BTreeMap::<&str, u32>::new();
     for moment in 0..MOMENTS {
         let release = moment + 1;
@@ -31,7 +34,7 @@ async fn killed_at_any_moment_of_a_publish() {
             let (api, path) = (node.api(), format!("/api/v1/apps/hello/releases?note={}", note(release)));
             async move { api.try_send(Method::PUT, &path, upload.into()).await }
         });
-        tokio::time::sleep(LAST_MOMENT * (moment * moment) / (MOMENTS * MOMENTS)).await;
+        tokio::time::sleep(last_moment * (moment * moment) / (MOMENTS * MOMENTS)).await;
         node.kill9();
         let was_told = publishing.await.unwrap().is_ok_and(|answer| answer.status == 200);
         node.restart().await;
@@ -48,9 +51,50 @@ async fn killed_at_any_moment_of_a_publish() {
         assert_nothing_half_done(&node);
     }
     println!("{MOMENTS} publishes that were cut off ended like this: {ends:?}");
+    // The first moment is before anything is stored, the last one after.
+    assert!(ends.contains_key("not recorded") && ends.contains_key("active"), "{ends:?}");
     // After all that, publishing works as ever.
     node.publish_wasm("hello", guests::hello_saying(99)).await;
     assert_eq!(node.get("/hello/").await.text(), "release 00099\n");
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_of_a_rollback() {
+    let mut node = TestNode::start().await;
+    bystander::publish(&node).await;
+    for release in [1, 2] {
+        node.publish_wasm("hello", guests::hello_saying(release)).await;
+    }
+    let began = Instant::now();
+    node.cli(["rollback", "hello"]).await.expect(0);
+    let last_moment = began.elapsed() * 3 / 2;
+    for moment in 0..MOMENTS_OF_A_ROLLBACK {
+        let before = node.api().app("hello").await["active"].as_u64().unwrap();
+        let to = 3 - before;
+        let rolling_back = tokio::spawn({
+            let (api, body) = (node.api(), format!("{{\"release\":{to}}}"));
+            async move { api.try_send(Method::POST, "/api/v1/apps/hello/activate", body.into()).await }
+        });
+        tokio::time::sleep(last_moment * moment / MOMENTS_OF_A_ROLLBACK).await;
+        node.kill9();
+        let was_told = rolling_back.await.unwrap().is_ok_and(|answer| answer.status == 200);
+        node.restart().await;
+
+        bystander::assert_serves(&node).await;
+        node.get("/hello/").await.expect(200);
+        let active = eventually("the rollback has ended", async || {
+            let app = node.api().app("hello").await;
+            app["candidate"].is_null().then(|| app["active"].as_u64().unwrap())
+        })
+        .await;
+        assert!(active == to || active == before && !was_told, "moment {moment}: {before} -> {active}");
+        let greeting = guests::greeting(active as u32);
+        eventually("what is active serves", async || {
+            (node.get("/hello/").await.expect(200).text().trim_end() == greeting).then_some(())
+        })
+        .await;
+        assert_nothing_half_done(&node);
+    }
 }
 
 /// The newest release of hello, once nothing is being rolled out any more.

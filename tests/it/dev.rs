@@ -9,7 +9,8 @@ mod run;
 use std::fs;
 
 use rustix::process::Signal;
-use typecase_harness::{eventually, guests};
+use typecase_harness::bundles::Bundle;
+use typecase_harness::{TestNode, eventually, guests};
 
 use run::Project;
 
@@ -130,6 +131,48 @@ async fn what_the_server_refuses_is_said_and_mended() {
     dev.write("src/version", "2");
     dev.event("serving").await;
     assert_eq!(dev.get("/shop/api").await.expect(200).text(), "release 00002\n");
+    dev.end().await;
+}
+
+#[tokio::test]
+async fn what_production_refuses_is_refused_here() {
+    let node = TestNode::start().await;
+    let mut dev = Project::saying(1).start().await;
+    let manifest = fs::read_to_string(dev.path("typecase.toml")).unwrap();
+    for lines in [
+        "[grants]\noutbound_hosts = [\"https://api.example\"]",
+        "[grants]\nsql = [\"main\"]",
+        "[access]\ndefault = \"signed-in\"",
+        "[limits]\nmemory_mb = 4096",
+        "[limits]\nreuse = 1000000",
+        "[config]\nkey = { required = true }",
+    ] {
+        let bundle = Bundle::of("shop").component(guests::hello()).manifest(lines);
+        let refused = node.api().publish("shop", bundle.zip(), "").await;
+        assert!((400..500).contains(&refused.status), "{lines}: {refused:?}");
+        dev.write("typecase.toml", &format!("{manifest}\n{lines}\n"));
+        let failed = dev.event("failed").await;
+        assert_eq!(failed["error"]["code"], refused.json()["code"], "{lines}: {failed}");
+        assert_eq!(dev.get("/shop/api").await.expect(200).text(), "release 00001\n");
+    }
+    dev.write("typecase.toml", &manifest);
+    dev.end().await;
+}
+
+#[tokio::test]
+async fn an_app_may_do_here_what_it_may_do_in_production() {
+    let hostile = guests::guest("hostile");
+    let node = TestNode::start().await;
+    node.publish_wasm("shop", guests::component(&hostile)).await;
+    let dev = Project::of(&guests::component_path(&hostile), "").start().await;
+    for path in ["outbound?url=http://127.0.0.1:1/", "env", "headers", "leak", "recurse"] {
+        let (there, here) =
+            (node.get(&format!("/shop/{path}")).await, dev.get(&format!("/shop/{path}")).await);
+        assert_eq!(here.status, there.status, "{path}: {here:?} {there:?}");
+        if there.status == 200 {
+            assert_eq!(here.text(), there.text(), "{path}");
+        }
+    }
     dev.end().await;
 }
 

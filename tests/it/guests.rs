@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use http::Method;
 use tokio::task::JoinSet;
+use typecase_harness::bundles::Bundle;
 use typecase_harness::client::{Connection, get, send_once};
 use typecase_harness::command::typecase;
 use typecase_harness::{TestNode, eventually, guests};
@@ -29,6 +30,7 @@ async fn every_harm_has_a_clean_answer_that_names_it() {
         ("never", 504, "guest-timeout"),
         ("headers", 502, "guest-trap"),
         ("leak", 502, "resource-limit"),
+        ("hostcall", 502, "guest-trap"),
         ("stdout", 504, "cpu-limit"),
         ("return-without-response", 502, "no-response"),
         // Known to be broken before anything was sent.
@@ -215,6 +217,27 @@ async fn guests_that_cannot_serve_are_refused_and_the_active_release_stays() {
         .await;
     }
     node.send(Method::POST, "/hello/", "body").await.expect(200);
+    bystander.went_on().await;
+}
+
+#[tokio::test]
+async fn a_health_path_that_never_answers_is_a_failure() {
+    let node = TestNode::start().await;
+    node.publish_wasm("hello", guests::hello_saying(1)).await;
+    let bystander = Bystander::on(&node).await;
+    for guest in ["hostile", "hostile-p3"] {
+        let component = guests::component(&guests::guest(guest));
+        let bundle = Bundle::of("hello").component(component).manifest("health = \"/never\"");
+        let problem =
+            node.api().publish("hello", bundle.zip(), "").await.expect_problem(422, "release-failed");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("/never") && detail.contains("did not answer within"), "{guest}: {detail}");
+        assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
+        eventually("nothing of it runs", async || {
+            (metric(&node, "typecase_instances_live", "hello").await == Some(0.0)).then_some(())
+        })
+        .await;
+    }
     bystander.went_on().await;
 }
 

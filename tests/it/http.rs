@@ -198,6 +198,16 @@ async fn slow_clients_are_cut_off_and_slow_readers_are_not() {
     ] {
         assert_eq!(exchange(address, bytes).await, "", "{name}");
     }
+    // Now and then another byte does not make a head that never ends a request.
+    let mut dripping = Wire::open(address).await;
+    let mut drips = 0;
+    while drips < 400 && dripping.0.write_all(if drips == 0 { b"G" } else { b"x" }).await.is_ok() {
+        drips += 1;
+        if !dripping.is_quiet(Duration::from_millis(50)).await {
+            break;
+        }
+    }
+    assert!(drips < 400, "half a second was allowed");
     let get = "GET /hostile/ok HTTP/1.1\r\nhost: x\r\n\r\n";
     for (name, bytes) in
         [("idle after an answer", get.to_owned()), ("half a second request", format!("{get}GET /"))]

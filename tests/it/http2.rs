@@ -178,3 +178,18 @@ async fn an_idle_connection_is_ended_in_order_and_a_busy_one_is_not() {
     ended.unwrap().expect("a connection that ends in order is no error");
     node.get("/hostile/ok").await.expect(200);
 }
+
+#[tokio::test]
+async fn trailers_reach_the_client() {
+    let node = TestNode::start().await;
+    offender::publish(&node, "hostile", "").await;
+    offender::publish_p3(&node, "modern", "").await;
+    let connection = Connection::open(node.apps_address()).await;
+    for app in ["hostile", "modern"] {
+        let answer =
+            connection.send(connection.request("GET", &format!("/{app}/trailers"), "")).await.unwrap();
+        let whole = tokio::time::timeout(DEADLINE, answer.into_body().collect()).await.unwrap().unwrap();
+        assert_eq!(whole.trailers().unwrap()["x-checksum"], "42", "{app}");
+        assert_eq!(whole.to_bytes(), "body before trailers\n", "{app}");
+    }
+}

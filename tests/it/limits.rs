@@ -6,8 +6,9 @@ use bytes::Bytes;
 use http::Method;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
+use typecase_harness::bundles::Bundle;
 use typecase_harness::client::{Connection, get};
-use typecase_harness::{TestNode, guests};
+use typecase_harness::{TestNode, eventually, guests};
 
 use crate::bystander::Bystander;
 use crate::offender;
@@ -231,4 +232,44 @@ async fn the_nodes_own_limit_holds_for_all_apps_together() {
     while let Some(answer) = waiting.join_next().await {
         assert_eq!(answer.unwrap().expect(200).body, Bytes::from("ok"));
     }
+}
+
+/// The pool has room for a number of memories, too: a component of many modules uses it up before the requests are many.
+#[tokio::test]
+async fn a_pool_without_room_is_an_overload_and_no_failure() {
+    const MODULES: usize = 8;
+    let node = TestNode::builder().config("limits", "instances_max", 8).start().await;
+    let bystander = Bystander::on(&node).await;
+    for (guest, app) in [("hostile", "large"), ("hostile-p3", "modern")] {
+        let text = wasmprinter::print_bytes(guests::component(&guests::guest(guest))).unwrap();
+        let (start, end) = text.rsplit_once(')').unwrap();
+        let more: String = (0..MODULES)
+            .map(|n| {
+                format!("(core module $more{n} (memory 1)) (core instance $more{n} (instantiate $more{n}))\n")
+            })
+            .collect();
+        let component = wat::parse_str(format!("{start}{more}){end}")).unwrap();
+        let limits = "concurrency = 8\nqueue = 1\ntimeout_ms = 600000";
+        let bundle =
+            Bundle::of(app).component(component).manifest("health = \"/ok\"\n[limits]").manifest(limits);
+        node.publish_wasm(app, bundle.zip()).await;
+        let mut stuck = Vec::new();
+        // Two memories for each of eleven places: enough for two of these instances, and not for eight.
+        for _ in 0..8 {
+            let mut wire = Wire::open(node.apps_address()).await;
+            wire.send(format!("GET /{app}/never HTTP/1.1\r\nhost: x\r\n\r\n")).await;
+            stuck.push(wire);
+        }
+        let refused = eventually("a request without room", async || {
+            let answer = node.get(&format!("/{app}/ok")).await;
+            (answer.status != 200).then_some(answer)
+        })
+        .await;
+        assert_eq!(refused.header("retry-after"), "1", "{app}");
+        refused.expect_problem(503, "overloaded");
+        drop(stuck);
+        offender::metric_reaches(&node, "typecase_instances_live", app, 0.0).await;
+        node.get(&format!("/{app}/ok")).await.expect(200);
+    }
+    bystander.went_on().await;
 }

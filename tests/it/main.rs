@@ -45,5 +45,6 @@ mod start;
 mod storm;
 mod templates;
 mod tidy;
+mod versions;
 mod wire;
 mod wit;

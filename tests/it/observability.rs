@@ -136,11 +136,12 @@ async fn metrics_count_what_happened_per_app() {
         "typecase_requests_total{app=\"hostile\",status=\"4xx\"} 1",
         // What is beyond 599 is a server's failure for clients.
         "typecase_requests_total{app=\"hostile\",status=\"5xx\"} 3",
-        "typecase_release_guest_failures{app=\"hostile\"} 2",
+        "typecase_call_failures_total{app=\"hostile\",code=\"guest-trap\"} 2",
         "typecase_request_duration_seconds_count{app=\"hello\"} 3",
         "typecase_response_bytes_total{app=\"hello\"} 42",
         "typecase_active_release{app=\"hello\"} 1",
-        "typecase_compilations 2",
+        "typecase_compile_duration_seconds_count{app=\"hello\"} 1",
+        "typecase_compile_duration_seconds_count{app=\"hostile\"} 1",
     ] {
         assert!(text.lines().any(|found| found == line), "no `{line}` in:\n{text}");
     }

@@ -27,14 +27,24 @@ pub async fn metric_reaches(node: &TestNode, metric: &str, app: &str, value: f64
     .await;
 }
 
-/// A metric of one app, the last if it has more labels.
+/// A metric of one app, the sum over its other labels.
 pub async fn metric(node: &TestNode, metric: &str, app: &str) -> Option<f64> {
+    sum(node, metric, &format!("app=\"{app}\"")).await
+}
+
+/// Components compiled since the node was started.
+pub async fn compilations(node: &TestNode) -> f64 {
+    sum(node, "typecase_compile_duration_seconds_count", "").await.unwrap_or_default()
+}
+
+async fn sum(node: &TestNode, metric: &str, label: &str) -> Option<f64> {
     let text = node.admin_get("/metrics").await.expect(200).text();
-    let label = format!("app=\"{app}\"");
-    let line = text.lines().find(|line| {
-        line.starts_with(metric) && line[metric.len()..].starts_with('{') && line.contains(&label)
-    })?;
-    line.rsplit(' ').next()?.parse().ok()
+    let values = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(metric)?;
+        let (labels, value) = rest.rsplit_once(' ')?;
+        (labels.starts_with('{') && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
+    });
+    values.reduce(|sum, value| sum + value)
 }
 
 /// Resident memory of the node that no file backs, in MiB.

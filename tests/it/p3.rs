@@ -42,7 +42,7 @@ async fn harm_is_answered_and_logged_once() {
                 assert!(message.contains("hostile-p3/src/lib.rs:"), "no place in the backtrace: {message}");
             }
             failures += 1.0;
-            let counted = metric(&node, "typecase_release_guest_failures", app).await;
+            let counted = metric(&node, "typecase_call_failures_total", app).await;
             assert_eq!(counted, Some(failures), "{app}/{path} counts once");
         }
         bystander.went_on().await;
@@ -102,4 +102,13 @@ async fn a_stream_goes_on_when_its_release_is_replaced() {
     .await;
     let rest = wire.read_to_end().await;
     assert!(rest.contains("data: 60\n") && rest.ends_with("0\r\n\r\n"), "{rest}");
+}
+
+#[tokio::test]
+async fn trailers_reach_the_client() {
+    let node = TestNode::start().await;
+    offender::publish_p3(&node, "modern", "").await;
+    let request = "GET /modern/trailers HTTP/1.1\r\nhost: x\r\nte: trailers\r\nconnection: close\r\n\r\n";
+    let answer = exchange(node.apps_address(), request).await;
+    assert!(answer.ends_with("0\r\nx-checksum: 42\r\n\r\n"), "{answer}");
 }

@@ -4,6 +4,7 @@ use serde_json::json;
 use typecase_harness::{TestNode, guests};
 
 use crate::bystander;
+use crate::offender::compilations;
 
 #[tokio::test]
 async fn an_older_release_serves_again_without_being_compiled() {
@@ -12,7 +13,7 @@ async fn an_older_release_serves_again_without_being_compiled() {
     for release in 1..=3 {
         node.publish_wasm("hello", guests::hello_saying(release)).await;
     }
-    let compilations = compilations(&node).await;
+    let compiled = compilations(&node).await;
     for (to, serves) in [(None, 2), (None, 3), (Some("1"), 1), (Some("3"), 3)] {
         let answer = match to {
             Some(to) => node.cli(["rollback", "hello", "--to", to, "--json"]).await,
@@ -21,7 +22,7 @@ async fn an_older_release_serves_again_without_being_compiled() {
         assert_eq!(answer.expect(0).json()["release"], serves, "rolled back to {to:?}");
         assert_eq!(node.get("/hello/").await.expect(200).text().trim_end(), guests::greeting(serves));
     }
-    assert_eq!(self::compilations(&node).await, compilations, "old releases stay compiled");
+    assert_eq!(compilations(&node).await, compiled, "old releases stay compiled");
     let unchanged = node.cli(["rollback", "hello", "--to", "3", "--json"]).await.expect(0).json();
     assert_eq!(unchanged["unchanged"], true);
     bystander::assert_serves(&node).await;
@@ -53,12 +54,12 @@ async fn a_restart_keeps_everything_and_so_does_kill_9() {
         node.get("/gone/").await.expect_problem(404, "app-not-found");
         assert_eq!(known(&node).await, before);
         node.api().with_token(Some(token.trim())).get("/api/v1/apps").await.expect(200);
-        assert_eq!(compilations(&node).await, 0, "compiled code is kept");
+        assert_eq!(compilations(&node).await, 0.0, "compiled code is kept");
     }
     let back = node.cli(["rollback", "hello", "--to", "3", "--json"]).await.expect(0).json();
     assert_eq!((&back["release"], &back["state"]), (&json!(3), &json!("active")));
     assert_eq!(node.get("/hello/").await.text(), "release 00003\n");
-    assert_eq!(compilations(&node).await, 0, "compiled code is kept for releases that do not serve, too");
+    assert_eq!(compilations(&node).await, 0.0, "compiled code is kept for releases that do not serve, too");
 }
 
 /// Everything that the API tells about apps and their releases.
@@ -70,11 +71,4 @@ async fn known(node: &TestNode) -> serde_json::Value {
         releases.push(api.releases(app["name"].as_str().unwrap()).await);
     }
     json!({ "apps": apps, "releases": releases })
-}
-
-/// Components compiled since the node was started.
-async fn compilations(node: &TestNode) -> u64 {
-    let metrics = node.admin_get("/metrics").await.expect(200).text();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("typecase_compilations "));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no such metric: {metrics}"))
 }

@@ -153,7 +153,11 @@ fn folders_use_only_lower_floors() {
         let floor = floor_of(&source.path);
         let uses =
             allowed.get(floor).unwrap_or_else(|| panic!("host/src/{floor} has no floor yet: give it one"));
-        for used in names_after(&source.code, "crate::") {
+        let used: BTreeSet<String> = paths(&source.code)
+            .iter()
+            .filter_map(|path| path.strip_prefix("crate::")?.split("::").next().map(str::to_owned))
+            .collect();
+        for used in used {
             if used != floor && !uses.contains(&used.as_str()) && allowed.contains_key(used.as_str()) {
                 offences.push(format!("{} uses crate::{used}", source.path));
             }
@@ -168,20 +172,62 @@ fn floor_of(path: &str) -> &str {
     rest.split(['/', '.']).next().unwrap_or(rest)
 }
 
-/// The first name after each occurrence of a prefix: `crate::{a, b}` gives both.
-fn names_after(code: &str, prefix: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for (start, _) in code.match_indices(prefix) {
-        let rest = &code[start + prefix.len()..];
-        let list = match rest.strip_prefix('{') {
-            Some(group) => group.split('}').next().unwrap_or_default(),
-            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
-        };
-        names.extend(
-            list.split(',').map(|name| name.trim().split("::").next().unwrap_or_default().to_owned()),
-        );
+/// All paths of two names and more that stand in the code, in full: `use a::{b, c::{d, e}}` gives `a::b`, `a::c::d` and
+/// `a::c::e`.
+fn paths(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = code;
+    while let Some(start) = rest.find(is_of_a_name) {
+        rest = read_path("", &rest[start..], &mut found);
     }
-    names
+    found
+}
+
+fn is_of_a_name(char: char) -> bool {
+    char.is_alphanumeric() || char == '_'
+}
+
+/// Reads one path, or a tree of them, and gives the code after it.
+fn read_path<'a>(prefix: &str, code: &'a str, found: &mut BTreeSet<String>) -> &'a str {
+    let end = code.find(|char| !is_of_a_name(char)).unwrap_or(code.len());
+    let path = if prefix.is_empty() { code[..end].to_owned() } else { format!("{prefix}::{}", &code[..end]) };
+    let after = &code[end..];
+    if let Some(tree) = after.strip_prefix("::{") {
+        let mut rest = tree;
+        while let Some(start) = rest.find(|char| char == '}' || is_of_a_name(char)) {
+            if let Some(after) = rest[start..].strip_prefix('}') {
+                return after;
+            }
+            // Under another name it is the same thing.
+            let name = rest[start..].trim_start_matches("as ");
+            rest = read_path(&path, name, found);
+        }
+        return rest;
+    }
+    match after.strip_prefix("::") {
+        Some(next) if next.starts_with(is_of_a_name) => read_path(&path, next, found),
+        _ => {
+            if path.contains("::") {
+                found.insert(path);
+            }
+            after
+        }
+    }
+}
+
+/// Whether the code names this path, or something below it.
+fn names(paths: &BTreeSet<String>, wanted: &str) -> bool {
+    paths
+        .iter()
+        .any(|path| path.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")))
+}
+
+#[test]
+fn paths_are_read_in_full() {
+    let code = "use a::{b, c::{d, e as f, *}};\nuse std::fs;\nlet x = crate::g::h(y::<i::J>(), not_a_path);";
+    let expected = ["a::b", "a::c::d", "a::c::e", "a::c::f", "crate::g::h", "i::J", "std::fs"];
+    assert_eq!(Vec::from_iter(paths(code)), expected);
+    assert!(names(&paths(code), "a::c") && names(&paths(code), "std::fs") && !names(&paths(code), "a::bc"));
 }
 
 #[test]
@@ -192,6 +238,9 @@ fn each_dependency_has_one_owner() {
         ("object_store", "host/crates/store/"),
         ("wasmtime", "host/crates/runtime/"),
         ("wasmtime_wasi", "host/crates/runtime/"),
+        ("wasmtime_wasi_config", "host/crates/runtime/"),
+        ("wasmtime_wasi_http", "host/crates/runtime/"),
+        ("wasmtime_wasi_io", "host/crates/runtime/"),
         ("wit_component", "host/crates/runtime/"),
         ("fred", "host/crates/cluster/"),
         ("argon2", "host/src/control/identity/"),
@@ -200,8 +249,9 @@ fn each_dependency_has_one_owner() {
     ];
     let mut offences = Vec::new();
     for source in sources("host") {
+        let paths = paths(&source.code);
         for (name, owner) in owners {
-            if !source.path.starts_with(owner) && says(&source.code, &format!("{name}::")) {
+            if !source.path.starts_with(owner) && names(&paths, name) {
                 offences.push(format!("{} names {name}, which belongs to {owner}", source.path));
             }
         }
@@ -218,18 +268,13 @@ fn each_dependency_has_one_owner() {
     assert_none("A dependency is named by its owner alone.", &offences);
 }
 
-/// Whether a path such as `sqlx::` stands in the code as a whole word.
-fn says(code: &str, path: &str) -> bool {
-    code.match_indices(path)
-        .any(|(start, _)| !code[..start].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':')))
-}
-
 #[test]
 fn planes_do_not_know_what_they_must_not() {
-    let forbidden = [
+    let planes = [
         // Published apps keep answering while the database is down.
         ("host/src/ingress", &["typecase_store", "typecase_cluster", "reqwest"][..]),
         // No HTTP in the use cases.
+        // An app is loaded by reconcile alone, which is who has the runtime.
         ("host/src/control", &["http", "hyper", "hyper_util", "reqwest", "typecase_runtime::Runtime"]),
         ("host/src/reconcile", &["hyper", "reqwest"]),
         ("host/src/api", &["typecase_runtime", "typecase_cluster", "hyper"]),
@@ -238,13 +283,13 @@ fn planes_do_not_know_what_they_must_not() {
         ("host/crates/model", &["std::fs", "std::net", "tokio"]),
     ];
     let mut offences = Vec::new();
-    for (folder, names) in forbidden {
+    for (folder, forbidden) in planes {
         for source in sources("host").iter().filter(|source| is_within(&source.path, folder)) {
-            let is_doctor = source.path == "host/src/cli/doctor/cluster.rs";
-            for name in names
-                .iter()
-                .filter(|name| !source.is_test() && !is_doctor && says(&source.code, &format!("{name}::")))
-            {
+            if source.is_test() || source.path == "host/src/cli/doctor/cluster.rs" {
+                continue;
+            }
+            let paths = paths(&source.code);
+            for name in forbidden.iter().filter(|name| names(&paths, name)) {
                 offences.push(format!("{} names {name}", source.path));
             }
         }
@@ -259,7 +304,15 @@ fn is_within(path: &str, folder: &str) -> bool {
 
 #[test]
 fn sql_stands_in_the_store_alone() {
-    let words = ["SELECT ", "INSERT INTO ", "DELETE FROM ", "CREATE TABLE ", "ALTER TABLE "];
+    let words = [
+        "SELECT ",
+        "INSERT INTO ",
+        "REPLACE INTO ",
+        "UPDATE ",
+        "DELETE FROM ",
+        "CREATE TABLE ",
+        "ALTER TABLE ",
+    ];
     let offences: Vec<String> = sources("host")
         .iter()
         .filter(|source| !source.path.starts_with("host/crates/store/"))
@@ -272,11 +325,16 @@ fn sql_stands_in_the_store_alone() {
 }
 
 #[test]
-fn only_the_runtime_makes_engines_and_only_two_places_are_unsafe() {
-    let (mut engines, mut unsafe_places) = (BTreeSet::new(), BTreeSet::new());
-    for source in sources("host") {
-        if says(&source.code, "Engine::new") {
+fn a_process_has_two_engines_and_two_unsafe_places() {
+    let (mut engines, mut runtimes, mut unsafe_places) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+    for source in sources("host").into_iter().filter(|source| !source.is_test()) {
+        if paths(&source.code).iter().any(|path| format!("::{path}").ends_with("::Engine::new")) {
             engines.insert(source.path.clone());
+        }
+        // Each of the pair that a runtime has is made by one call; a node has one runtime.
+        let made = |by: &str| source.code.matches(by).count();
+        for call in ["engine::serving_engine(", "Serving::new(", "Runtime::new("] {
+            runtimes.extend(vec![format!("{}: {call}", source.path); made(call)]);
         }
         // The lint denies it everywhere else.
         if source.code.contains("allow(unsafe_code)") {
@@ -284,6 +342,14 @@ fn only_the_runtime_makes_engines_and_only_two_places_are_unsafe() {
         }
     }
     assert_eq!(Vec::from_iter(engines), ["host/crates/runtime/src/engine.rs"]);
+    let runtime = |call: &str| format!("host/crates/runtime/src/runtime.rs: {call}");
+    let calls = [
+        runtime("engine::serving_engine("),
+        runtime("Serving::new("),
+        runtime("Serving::new("),
+        "host/src/node.rs: Runtime::new(".to_owned(),
+    ];
+    assert_eq!(runtimes, calls);
     // Native code of our own making, and files of our own making.
     assert_eq!(
         Vec::from_iter(unsafe_places),
@@ -366,6 +432,28 @@ fn every_route_is_described_and_in_the_matrix_of_roles() {
         "Each route of the API is in the table of operations, which the test of roles walks.",
         &offences,
     );
+}
+
+#[test]
+fn documented_codes_and_metrics_are_those_of_the_code() {
+    let code: String =
+        sources("host").into_iter().filter(|source| !source.is_test()).map(|s| s.code).collect();
+    let codes = fs::read_to_string(root().join("docs/limits-and-errors.md")).unwrap();
+    let rows =
+        codes.lines().filter(|line| line.starts_with('|')).flat_map(|row| row.split('|').skip(1).take(2));
+    let named = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter(|name| name.contains('-'));
+    let mut offences: Vec<String> = named
+        .filter(|name| !code.contains(&format!("\"{name}\"")))
+        .map(|name| format!("docs/limits-and-errors.md names the code {name}, which nothing says"))
+        .collect();
+
+    let metrics = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let said: BTreeSet<&str> =
+        code.split("!(\"typecase_").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let told: BTreeSet<&str> =
+        metrics.lines().filter_map(|line| line.strip_prefix("| `typecase_")?.split('`').next()).collect();
+    offences.extend(said.symmetric_difference(&told).map(|name| format!("typecase_{name}: docs/metrics.md")));
+    assert_none("docs name the codes and metrics that exist.", &offences);
 }
 
 #[test]

@@ -12,10 +12,10 @@ use http_body::{Body, Frame, SizeHint};
 use typecase_runtime::{CallError, GuestBody};
 
 use super::access_log::Line;
-use super::routes::AppRoute;
+use super::caller::Caller;
+use super::routes::Route;
 use super::stream::Stream;
 use super::watch::Activity;
-use super::{Ingress, cork};
 
 /// The body of every response on the app port.
 pub struct IngressBody {
@@ -33,8 +33,8 @@ enum Content {
 
 /// One request and what became of it; dropping it writes the access log and the metrics.
 pub struct Exchange {
-    pub ingress: Arc<Ingress>,
-    pub app: Option<Arc<AppRoute>>,
+    pub caller: Arc<Caller>,
+    pub route: Option<Route>,
     pub request_id: Arc<str>,
     pub method: Method,
     pub path: String,
@@ -89,10 +89,6 @@ impl Body for IngressBody {
             return Poll::Ready(Some(Err(error)));
         }
         let is_whole = matches!(this.content, Content::Bytes(_) | Content::Guest(GuestBody::Whole(_)));
-        if !is_whole {
-            // The guest goes on, for who knows how long.
-            cork::flush();
-        }
         let poll = match &mut this.content {
             Content::Bytes(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Content::Guest(body) => Pin::new(body).poll_frame(cx),
@@ -143,14 +139,14 @@ impl Body for IngressBody {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        let (name, release) = match &self.app {
-            Some(app) => {
+        let (name, release) = match &self.route {
+            Some(Route { app, .. }) => {
                 app.metrics.record(self.status, self.sent_bytes, duration, self.complete);
                 (app.release.app.as_str(), app.release.number.0)
             }
             None => ("", 0),
         };
-        self.ingress.access_log.write(&Line {
+        self.caller.ingress.access_log.write(&Line {
             app: name,
             release,
             request_id: &self.request_id,

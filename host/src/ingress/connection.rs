@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::caller::Caller;
 use super::cork::Sender;
 use super::watch::{Activity, SEND_STALL, Watch, Watches};
 use super::{Ingress, service};
@@ -41,16 +42,17 @@ pub async fn serve(
         return;
     }
     let watch = watches.watch();
-    let peer = Arc::new(ingress.forwarding.peer(address));
+    let peer = ingress.forwarding.peer(address);
+    let caller = Arc::new(Caller { ingress: ingress.clone(), peer });
     let io = ClientIo::new(stream, watch.clone());
     let service = {
-        let (ingress, watch) = (ingress.clone(), watch.clone());
+        let watch = watch.clone();
         service_fn(move |request: Request<Incoming>| {
             let activity = Activity::start(&watch, request.version());
-            let (ingress, peer) = (ingress.clone(), peer.clone());
+            let caller = caller.clone();
             // Boxed, because hyper moves it twice and it holds a whole guest.
             Box::pin(async move {
-                Ok::<_, std::convert::Infallible>(service::handle(ingress, peer, activity, request).await)
+                Ok::<_, std::convert::Infallible>(service::handle(caller, activity, request).await)
             })
         })
     };
@@ -69,13 +71,23 @@ pub async fn serve(
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     let mut connection = std::pin::pin!(builder.serve_connection(io, service));
-    let mut closing = std::pin::pin!(ingress.lifecycle.parting.cancelled());
+    if ingress.lifecycle.parting.is_cancelled() {
+        // It comes after all were called.
+        watch.call();
+    }
     let (mut is_closing, mut is_ending) = (false, false);
     let ended = loop {
         tokio::select! {
+            // What the client has sent by now is read before it is told to send nothing more.
+            biased;
             ended = connection.as_mut() => break ended,
-            () = watch.expired() => {
-                if watch.is_busy() {
+            () = watch.attention() => {
+                if !is_closing && ingress.lifecycle.parting.is_cancelled() {
+                    is_closing = true;
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+                if !watch.is_expired(&ingress.timeouts) {
                     // A request came just after the sweep.
                     continue;
                 }
@@ -84,10 +96,6 @@ pub async fn serve(
                 }
                 // An idle client is told; the next sweep ends what is left.
                 is_ending = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = closing.as_mut(), if !is_closing => {
-                is_closing = true;
                 connection.as_mut().graceful_shutdown();
             }
         }

@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
@@ -23,7 +22,8 @@ const PIECE_BYTES_MAX: usize = 1_024;
 /// Answers that wait at most. The client begins with these while this thread makes the next ones.
 const PIECES_MAX: usize = 16;
 
-/// How long an answer may wait for those after it; only a guest that computes can make it longer, and it is interrupted.
+/// How long an answer may wait for those after it. Looked at before each guest and with each answer, so it waits longer
+/// only for a guest that computes, and that is interrupted.
 const HOLD_MAX: Duration = Duration::from_micros(500);
 
 /// What one thread holds back.
@@ -94,30 +94,12 @@ pub fn flush() {
     CORK.with_borrow_mut(|cork| (cork.pieces, cork.bytes) = (pieces, bytes));
 }
 
-/// How long the guests of a release kept a thread.
-#[derive(Debug, Default)]
-pub struct Pace {
-    last_was_slow: AtomicBool,
-}
-
-impl Pace {
-    /// Runs a guest until it has answered, and lets no other answer wait for it if it may take long: because the last
-    /// one did, or because it goes on after it gave way.
-    pub async fn of<T>(&self, call: impl Future<Output = T>) -> T {
-        let started = Instant::now();
-        let mut may_be_slow = self.last_was_slow.load(Ordering::Relaxed);
-        let mut call = pin!(call);
-        let answer = poll_fn(|cx| {
-            let since = CORK.with_borrow(|cork| cork.since);
-            if since.is_some_and(|since| may_be_slow || started.duration_since(since) > HOLD_MAX) {
-                flush();
-            }
-            may_be_slow = true;
-            call.as_mut().poll(cx)
-        })
-        .await;
-        self.last_was_slow.store(started.elapsed() > HOLD_MAX, Ordering::Relaxed);
-        answer
+/// Sends what is not to wait for a guest that gets this thread now: all if the guest may be slow, else what has waited
+/// for long enough.
+pub fn before_guest(may_take_long: bool) {
+    let since = CORK.with_borrow(|cork| cork.since);
+    if since.is_some_and(|since| may_take_long || since.elapsed() > HOLD_MAX) {
+        flush();
     }
 }
 
@@ -138,7 +120,9 @@ impl Sender {
     ) -> Poll<io::Result<usize>> {
         let bytes = slices.iter().map(|slice| slice.len()).sum();
         if bytes > PIECE_BYTES_MAX {
-            ready!(self.poll_flush(cx))?;
+            // Large writes take long, and many may follow: nobody waits for them.
+            flush();
+            ready!(self.poll_sent(cx))?;
             return Pin::new(&mut self.state().half).poll_write_vectored(cx, slices);
         }
         {
@@ -157,7 +141,7 @@ impl Sender {
                 cork.since = Some(Instant::now());
                 end_of_turn.wake_by_ref();
             }
-            cork.pieces.len() >= PIECES_MAX
+            cork.pieces.len() >= PIECES_MAX || cork.since.is_some_and(|since| since.elapsed() > HOLD_MAX)
         });
         if is_full {
             flush();

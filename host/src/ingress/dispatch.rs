@@ -69,7 +69,7 @@ pub async fn component(
         Ok(limited) => limited,
         Err(page) => return Answer::Error(page),
     };
-    let called = release.pace.of(component.call(request, https, request_id)).await;
+    let called = component.call(request, https, request_id).await;
     // Whatever the guest made of the part that it saw.
     if fate.is_some_and(|fate| fate.exceeded()) {
         return Answer::Error(body_too_large(release.limits.body_mb));

@@ -64,8 +64,16 @@ impl ErrorPage {
         match self.status.as_u16() {
             400..=499 => "client",
             502 | 504 => "guest",
-            503 => "host",
             _ => "host",
+        }
+    }
+
+    /// The owner, in the words of a page for people.
+    fn cause(&self) -> &'static str {
+        match self.owner() {
+            "client" => "the request",
+            "guest" => "the app",
+            _ => "the server",
         }
     }
 
@@ -106,12 +114,13 @@ impl ErrorPage {
     fn html(&self, request_id: &str) -> String {
         let (status, title, detail, code) =
             (self.status.as_u16(), self.title, escape(&self.detail), self.code);
+        let cause = self.cause();
         format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>{status} {title}</title><style>{STYLE}</style></head><body><main>\
              <p class=\"status\">{status}</p><h1>{title}</h1><p>{detail}</p>\
-             <p class=\"small\">{code} · request <code>{request_id}</code></p>\
+             <p class=\"small\">{code}, because of {cause} · request <code>{request_id}</code></p>\
              </main></body></html>\n"
         )
     }

@@ -49,7 +49,7 @@ static SHOWN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 pub fn observe_load(ingress: &Ingress) {
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     for name in std::mem::take(&mut *shown) {
-        show(name, 0, 0, 0, 0);
+        show(name, 0, 0, 0);
     }
     for app in ingress.routes.load().apps() {
         let Some(component) = &app.release.component else {
@@ -57,15 +57,13 @@ pub fn observe_load(ingress: &Ingress) {
         };
         let name = app.release.app.as_str().to_owned();
         let (running, waiting) = component.load();
-        show(name.clone(), running, waiting, app.release.number.0, component.failures());
+        show(name.clone(), running, waiting, app.release.number.0);
         shown.push(name);
     }
 }
 
-fn show(app: String, running: u32, waiting: u32, release: u32, failures: u64) {
+fn show(app: String, running: u32, waiting: u32, release: u32) {
     gauge!("typecase_instances_live", "app" => app.clone()).set(running);
     gauge!("typecase_queue_length", "app" => app.clone()).set(waiting);
-    gauge!("typecase_active_release", "app" => app.clone()).set(release);
-    // A gauge, because it starts anew with each release.
-    gauge!("typecase_release_guest_failures", "app" => app).set(failures as f64);
+    gauge!("typecase_active_release", "app" => app).set(release);
 }

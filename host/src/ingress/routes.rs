@@ -8,7 +8,7 @@ use typecase_bundle::Assets;
 use typecase_model::{AppName, Limits, ReleaseNumber};
 use typecase_runtime::Component;
 
-use super::{AppMetrics, Pace};
+use super::AppMetrics;
 
 /// A release in memory, ready to serve. Requests hold it by `Arc`, so it lives until its last one ends.
 pub struct LiveRelease {
@@ -22,7 +22,6 @@ pub struct LiveRelease {
     /// The path that is called before the release serves.
     pub health: String,
     pub hosts: Vec<String>,
-    pub pace: Pace,
 }
 
 /// An app's entry: the release that serves and what outlives releases.

@@ -11,9 +11,9 @@ use hyper::body::Incoming;
 
 use super::Ingress;
 use super::body::{CLIENT_LEFT, Exchange, IngressBody};
+use super::caller::Caller;
 use super::dispatch::{self, Answer, AppPath};
 use super::error_page::ErrorPage;
-use super::forwarded::Peer;
 use super::routes::Route;
 use super::watch::Activity;
 
@@ -25,24 +25,26 @@ const USER_SERVICE_PREFIX: &str = "/UserService/";
 
 /// Answers one request. Never fails: what goes wrong becomes an error page.
 pub async fn handle(
-    ingress: Arc<Ingress>,
-    peer: Arc<Peer>,
+    caller: Arc<Caller>,
     activity: Activity,
     mut request: Request<Incoming>,
 ) -> Response<IngressBody> {
     let started = Instant::now();
     let request_id: Arc<str> = {
         let mut buffer = uuid::Uuid::encode_buffer();
-        Arc::from(&*uuid::Uuid::now_v7().hyphenated().encode_lower(&mut buffer))
+        // Without the counter that orders those of one millisecond: all threads would fight for it.
+        let now = uuid::Timestamp::now(uuid::NoContext);
+        Arc::from(&*uuid::Uuid::new_v7(now).hyphenated().encode_lower(&mut buffer))
     };
     let id_header = HeaderValue::from_str(&request_id).unwrap_or_else(|_| HeaderValue::from_static(""));
     request.headers_mut().insert(X_REQUEST_ID, id_header.clone());
 
-    let route = find_route(&ingress, &request);
-    let client = ingress.forwarding.apply(&peer, route.as_ref().and_then(Route::prefix), &mut request);
+    let ingress = &caller.ingress;
+    let route = find_route(ingress, &request);
+    let client = ingress.forwarding.apply(&caller.peer, route.as_ref().and_then(Route::prefix), &mut request);
     let mut exchange = Box::new(Exchange {
-        ingress: ingress.clone(),
-        app: route.as_ref().map(|route| route.app.clone()),
+        caller: caller.clone(),
+        route,
         request_id: request_id.clone(),
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
@@ -58,10 +60,10 @@ pub async fn handle(
 
     // An error page needs to know what the client accepts, and the component takes the request's headers.
     let accept = request.headers().get(http::header::ACCEPT).cloned();
-    let answer = match &route {
+    let answer = match &exchange.route {
         _ if let Some(page) = refused(&request) => Answer::Error(page),
         None => {
-            let answer = without_app(&ingress, request.uri().path());
+            let answer = without_app(ingress, request.uri().path());
             dispatch::discard_body(request);
             answer
         }

@@ -37,7 +37,8 @@ pub struct Watch {
     is_full: AtomicBool,
     /// When a sweep first saw the present state, in milliseconds since `origin`.
     since_ms: AtomicU64,
-    expired: Notify,
+    /// The connection is over its time, or the node takes its leave.
+    attention: Notify,
     /// Answers of guests, over h2c.
     streams: Mutex<Vec<Weak<Stream>>>,
 }
@@ -71,9 +72,13 @@ impl Watch {
         self.in_head.load(Ordering::Relaxed)
     }
 
-    /// Resolves when the sweep found the connection to be over its time.
-    pub async fn expired(&self) {
-        self.expired.notified().await;
+    pub fn call(&self) {
+        self.attention.notify_one();
+    }
+
+    /// Resolves when the connection may be over its time, or the node takes its leave of all clients.
+    pub async fn attention(&self) {
+        self.attention.notified().await;
     }
 
     /// Whether the kernel holds as much for the client as it will.
@@ -107,7 +112,7 @@ impl Watch {
         }
     }
 
-    fn is_expired(&self, timeouts: &Timeouts) -> bool {
+    pub fn is_expired(&self, timeouts: &Timeouts) -> bool {
         if self.is_busy() || self.is_full.load(Ordering::Relaxed) {
             return false;
         }
@@ -145,18 +150,25 @@ impl Drop for Activity {
 }
 
 impl Watches {
-    /// Ends expired connections for as long as the thread serves.
+    /// Calls for the attention of connections that expired, and once of all, when the node takes its leave: a connection that
+    /// waited for this by itself would ask at each of its requests. Goes on for as long as the thread serves.
     pub async fn sweep(self, ingress: Arc<Ingress>) {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        let mut parting = std::pin::pin!(ingress.lifecycle.parting.cancelled());
+        let mut is_parting = false;
         loop {
-            ticks.tick().await;
+            let parts_now = tokio::select! {
+                _ = ticks.tick() => false,
+                () = parting.as_mut(), if !is_parting => true,
+            };
+            is_parting |= parts_now;
             ingress.access_log.flush();
             let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             watches.retain(|watch| match watch.upgrade() {
                 Some(watch) => {
                     watch.end_stalled_streams();
-                    if watch.is_expired(&ingress.timeouts) {
-                        watch.expired.notify_one();
+                    if parts_now || watch.is_expired(&ingress.timeouts) {
+                        watch.call();
                     }
                     true
                 }
@@ -175,7 +187,7 @@ impl Watches {
             is_h2: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
             since_ms: AtomicU64::new(0),
-            expired: Notify::new(),
+            attention: Notify::new(),
             streams: Mutex::default(),
         });
         let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,7 +14,7 @@ use typecase_store::{Store, StoreError};
 
 use super::app_config::AppConfigs;
 use super::local::{LocalReleases, Unpacked};
-use crate::ingress::{HealthError, LiveRelease, Pace, check_health};
+use crate::ingress::{HealthError, LiveRelease, check_health};
 use crate::settings::LiveSettings;
 
 /// How long another node may take to put a damaged bundle back, well within a rollout's time.
@@ -210,7 +210,6 @@ impl Preparer {
             fallback: app.fallback.clone(),
             health: app.health.clone(),
             hosts: app.hosts.clone(),
-            pace: Pace::default(),
         }))
     }
 }

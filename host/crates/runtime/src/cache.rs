@@ -26,13 +26,17 @@ pub struct CodeCache {
 
 impl CodeCache {
     /// Opens the folder, or makes it with mode 0700 and a new secret; removes what an interrupted
-    /// compilation left.
-    pub fn open(folder: PathBuf) -> io::Result<Self> {
+    /// compilation left, and what an engine made that has none of these fingerprints: nobody would ask for it again.
+    pub fn open(folder: PathBuf, fingerprints: [&str; 2]) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == UNSEALED) {
-                fs::remove_file(path)?;
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let is_current = fingerprints.iter().any(|fingerprint| stem.ends_with(fingerprint));
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some(UNSEALED) => fs::remove_file(path)?,
+                Some("cwasm" | "seal") if !is_current => fs::remove_file(path)?,
+                _ => {}
             }
         }
         let path = folder.join("seal-secret");

@@ -46,7 +46,7 @@ impl Component {
         let result = match admission.admit().await {
             Err(refused) => Err(refused),
             Ok(permit) => match proxy {
-                Proxy::P2(p2) => P2::call(context, p2, request, https, request_id.clone(), permit).await,
+                Proxy::P2(p2) => P2::call(p2, request, https, request_id.clone(), permit).await,
                 Proxy::P3(p3) => p3.call(context, request, https, request_id.clone(), permit).await,
             },
         };
@@ -72,10 +72,5 @@ impl Component {
     /// Requests that have an instance, and requests that wait for one.
     pub fn load(&self) -> (u32, u32) {
         (self.0.admission.running(), self.0.admission.waiting())
-    }
-
-    /// Calls that failed by trap, limit or timeout since the component was loaded.
-    pub fn failures(&self) -> u64 {
-        self.0.context.failures()
     }
 }

@@ -1,8 +1,8 @@
 //! What all calls of one component share: whose they are, their limits, and where failures are told.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use metrics::counter;
 use tokio::sync::Semaphore;
 use typecase_model::{EntryLevel, EntrySource, Limits};
 use wasmtime::{Engine, Store};
@@ -11,8 +11,8 @@ use crate::config::{ConfigSnapshot, ReleaseConfig};
 use crate::cpu::CpuMeter;
 use crate::engine::WasiGeneration;
 use crate::error::{CallError, CallErrorKind};
-use crate::labels::ComponentLabels;
-use crate::log_sink::{AppLog, LogSink, Words};
+use crate::log_sink::{AppLog, Words};
+use crate::pace::Pace;
 use crate::state::InstanceState;
 
 pub(crate) struct Context {
@@ -24,27 +24,27 @@ pub(crate) struct Context {
     config: Option<Arc<ReleaseConfig>>,
     generation: WasiGeneration,
     engine: Engine,
-    failures: AtomicU64,
+    pub(crate) pace: Pace,
 }
 
 impl Context {
     pub(crate) fn new(
-        labels: ComponentLabels,
-        log: LogSink,
+        log: AppLog,
         limits: Limits,
         idle_slots: Arc<Semaphore>,
         config: Option<Arc<ReleaseConfig>>,
         generation: WasiGeneration,
         engine: Engine,
+        pace: Pace,
     ) -> Arc<Self> {
-        let failures = AtomicU64::new(0);
-        let log = Arc::new(AppLog::new(labels, log));
-        Arc::new(Self { log, limits, idle_slots, config, generation, engine, failures })
+        let log = Arc::new(log);
+        Arc::new(Self { log, limits, idle_slots, config, generation, engine, pace })
     }
 
     pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
         let config = self.config.as_ref().map(|config| config.snapshot());
-        InstanceState::new_store(&self.engine, &self.limits, self.log.clone(), config, request_id, cpu)
+        let (log, before_guest) = (self.log.clone(), self.pace.before_guest());
+        InstanceState::new_store(&self.engine, &self.limits, log, config, request_id, cpu, before_guest)
     }
 
     /// Whether an instance that took these values would take the same ones now.
@@ -60,18 +60,15 @@ impl Context {
         self.limits.reuse > 1 && self.generation == WasiGeneration::P3
     }
 
-    pub(crate) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
-
     /// Reports a failed call once, where it is known best; the client learns the kind and the request id.
     pub(crate) fn report(&self, error: &CallError, request_id: &Arc<str>) {
+        let app = &self.log.labels.app;
+        let (name, code) = (app.as_str().to_owned(), error.kind.code());
+        counter!("typecase_call_failures_total", "app" => name, "code" => code).increment(1);
         if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
-            let app = &self.log.labels.app;
             tracing::debug!(app.name = %app, request.id = &**request_id, "{error}");
             return;
         }
-        self.failures.fetch_add(1, Ordering::Relaxed);
         let words = Words {
             level: EntryLevel::Error,
             source: EntrySource::Host,

@@ -5,7 +5,7 @@
 //! this node; `runtime` loads it; [`component`] answers requests with it, by way of `p2` or `p3`.
 //! [`engine`] holds the two engines (one per WASI generation), `state` what one instance owns, `places` how
 //! many reused ones there may be, `turns` how guests that compute for long share a thread with those that do
-//! not.
+//! not, `pace` who they are.
 
 pub mod admission;
 pub mod body;
@@ -26,6 +26,7 @@ mod outbound;
 mod output;
 mod p2;
 mod p3;
+mod pace;
 mod places;
 pub mod request;
 mod runtime;
@@ -41,5 +42,6 @@ pub use error::{CallError, CallErrorKind};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use labels::ComponentLabels;
 pub use log_sink::{APP_BYTES_PER_SECOND, LogQueue, LogSink, NoEntry, Received, log_queue};
+pub use pace::BeforeGuest;
 pub use request::{BodyFate, RequestBody};
 pub use runtime::{PrepareError, Runtime, RuntimePolicy};

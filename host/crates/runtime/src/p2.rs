@@ -28,6 +28,7 @@ use crate::state::InstanceState;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
 pub(crate) struct P2 {
+    component: Arc<CallContext>,
     pre: ProxyPre<InstanceState>,
     /// Instances that may serve again, newest last; empty unless the manifest allows reuse.
     idle: Mutex<VecDeque<Idle>>,
@@ -48,13 +49,12 @@ struct Instance {
 type Answer = Result<http::Response<WasiBody>, ErrorCode>;
 
 impl P2 {
-    pub(crate) fn new(pre: ProxyPre<InstanceState>) -> Self {
-        Self { pre, idle: Mutex::default() }
+    pub(crate) fn new(component: Arc<CallContext>, pre: ProxyPre<InstanceState>) -> Self {
+        Self { component, pre, idle: Mutex::default() }
     }
 
     /// Runs the guest for one request until it has answered with headers.
     pub(crate) async fn call(
-        component: &Arc<CallContext>,
         this: &Arc<Self>,
         request: http::Request<RequestBody>,
         https: bool,
@@ -62,11 +62,10 @@ impl P2 {
         permit: Permit,
     ) -> Result<http::Response<GuestBody>, CallError> {
         let (sender, mut receiver) = oneshot::channel();
-        let cpu = CpuMeter::new();
+        let component = &this.component;
         let visit =
-            Visit { request, https, request_id: request_id.clone(), permit, sender, cpu: cpu.clone() };
-        let run = run(component.clone(), this.clone(), visit);
-        let mut guest: Option<GuestRun> = Some(Box::pin(metered(run, cpu)));
+            Visit { request, https, request_id: request_id.clone(), permit, sender, cpu: CpuMeter::new() };
+        let mut guest: Option<GuestRun> = Some(Box::pin(metered(this.clone(), visit)));
         let answer = poll_fn(|cx| {
             // The guest first: most have finished when they give way, and then the body is whole.
             if let Some(run) = &mut guest
@@ -167,13 +166,23 @@ fn body(
     running(None, ahead, frames)
 }
 
-/// Lets the clock run whenever the guest does, and only then.
-async fn metered(run: impl Future<Output = Result<(), CallError>>, cpu: CpuMeter) -> Result<(), CallError> {
-    let mut run = pin!(run);
+/// Lets the clock run whenever the guest does, and only then; who else has the thread is told before.
+async fn metered(this: Arc<P2>, visit: Visit) -> Result<(), CallError> {
+    let (cpu, pace) = (visit.cpu.clone(), &this.component.pace);
+    let mut run = pin!(run(&this, visit));
+    let mut has_begun = false;
     poll_fn(|cx| {
+        if has_begun {
+            pace.go_on()
+        } else {
+            pace.begin()
+        }
+        has_begun = true;
+        let before = cpu.used();
         cpu.resume();
         let poll = run.as_mut().poll(cx);
         cpu.pause();
+        pace.took(cpu.used().saturating_sub(before));
         poll
     })
     .await
@@ -190,12 +199,13 @@ struct Visit {
 }
 
 /// A guest's whole run for one request.
-async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result<(), CallError> {
+async fn run(this: &P2, visit: Visit) -> Result<(), CallError> {
+    let component = &this.component;
     let Visit { request, https, request_id, permit, sender, cpu } = visit;
     // Moved in, so that it is given back when the instance is gone.
     let _permit = permit;
     let reuse = component.limits.reuse;
-    let reused = if reuse > 1 { this.take_idle(&component) } else { None };
+    let reused = if reuse > 1 { this.take_idle(component) } else { None };
     let mut instance = match reused {
         Some(mut instance) => {
             instance.store.data_mut().begin_request(request_id, cpu);
@@ -226,7 +236,7 @@ async fn run(component: Arc<CallContext>, this: Arc<P2>, visit: Visit) -> Result
     }
     instance.served += 1;
     if instance.served < reuse && component.is_current(instance.store.data().config.as_ref()) {
-        this.put_idle(&component, instance);
+        this.put_idle(component, instance);
     }
     Ok(())
 }

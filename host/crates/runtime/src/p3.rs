@@ -187,6 +187,7 @@ impl HandlerState for Handler {
         let place = self.places.take(timeout).await.ok_or_else(|| {
             wasmtime::Error::new(TooManyInstances { concurrency: component.limits.concurrency })
         })?;
+        component.pace.begin();
         let cpu = CpuMeter::new();
         let mut store = component.new_store(Arc::from(""), cpu.clone());
         // Nobody else ends an instance that never comes to be.
@@ -206,6 +207,8 @@ impl HandlerState for Handler {
                 timer: None,
                 wanted: self.places.wanted(),
                 cpu,
+                seen: Duration::ZERO,
+                component: component.clone(),
                 requests: requests.clone(),
             },
             state: Worker { timeout, component, config, requests, _place: place },
@@ -244,6 +247,9 @@ struct Expiration {
     /// Somebody else's request wants the place of an instance that idles.
     wanted: Wanted,
     cpu: CpuMeter,
+    /// What the clock showed when the instance last gave way.
+    seen: Duration,
+    component: Arc<CallContext>,
     requests: Arc<Mutex<Requests>>,
 }
 
@@ -256,6 +262,14 @@ impl WorkerExpiration for Expiration {
         start: Instant,
     ) -> Poll<()> {
         self.cpu.pause();
+        let used = self.cpu.used();
+        // A run shorter than a tick is not measured.
+        if let Some(run) = used.checked_sub(self.seen).filter(|run| !run.is_zero()) {
+            self.component.pace.took(run);
+        }
+        self.seen = used;
+        // Many may have the thread one after the other, and nobody is told before each.
+        self.component.pace.begin();
         let (someone_waits, stuck) = {
             let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
             requests.waiting.retain_mut(|request| request.end.poll_closed(cx).is_pending());
@@ -317,6 +331,7 @@ impl WorkerState for Worker {
         data: RequestData,
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        self.component.pace.begin();
         let cpu = store.data().cpu.clone();
         cpu.reset();
         store.data_mut().begin_request(data.request_id.clone(), cpu);

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use metrics::{counter, histogram};
 use tokio::sync::Semaphore;
-use typecase_model::{Digest, Limits};
+use typecase_model::{AppName, Digest, Limits};
 use wasmtime::Engine;
 use wasmtime::component::{Component as WasmComponent, InstancePre, Linker};
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
@@ -20,10 +20,11 @@ use crate::context::Context;
 use crate::engine::{self, CompileEffort, PoolSize, WasiGeneration};
 use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
-use crate::log_sink::LogSink;
+use crate::log_sink::{AppLog, LogSink};
 use crate::logging;
 use crate::p2::P2;
 use crate::p3::P3;
+use crate::pace::{BeforeGuest, Pace};
 use crate::state::{InstanceState, add_config_to_linker, add_streams_to_linker};
 
 /// The operator's side of the runtime.
@@ -36,6 +37,8 @@ pub struct RuntimePolicy {
     pub compile: CompilePolicy,
     /// The private folder for compiled code; never on shared storage.
     pub cache: PathBuf,
+    /// Told on each thread before a guest gets it.
+    pub before_guest: BeforeGuest,
 }
 
 /// The engines, the compiler, and what all components of a node share.
@@ -46,23 +49,15 @@ pub struct Runtime {
     cache: CodeCache,
     node_slots: Arc<Semaphore>,
     idle_slots: Arc<Semaphore>,
-    stats: RuntimeStats,
     /// Where apps' output and failures go.
     log: LogSink,
+    before_guest: BeforeGuest,
 }
 
 struct Serving {
     engine: Engine,
     linker: Linker<InstanceState>,
     fingerprint: String,
-}
-
-/// Counters of one process, for its metrics.
-#[derive(Debug, Default)]
-pub struct RuntimeStats {
-    pub cache_hits: AtomicU64,
-    pub compilations: AtomicU64,
-    pub compile_ms: AtomicU64,
 }
 
 /// Why a component cannot be made ready; the text is for the publisher.
@@ -93,7 +88,7 @@ impl Runtime {
         let p2 = Serving::new(WasiGeneration::P2, effort, size).map_err(to_text)?;
         let p3 = Serving::new(WasiGeneration::P3, effort, size).map_err(to_text)?;
         engine::start_ticker([&p2.engine, &p3.engine]).map_err(|error| error.to_string())?;
-        let cache = CodeCache::open(policy.cache.clone())
+        let cache = CodeCache::open(policy.cache.clone(), [&p2.fingerprint, &p3.fingerprint])
             .map_err(|error| format!("{}: {error}", policy.cache.display()))?;
         Ok(Self {
             p2,
@@ -102,13 +97,9 @@ impl Runtime {
             cache,
             node_slots: Arc::new(Semaphore::new(policy.instances_max as usize)),
             idle_slots: Arc::new(Semaphore::new(idle_max as usize)),
-            stats: RuntimeStats::default(),
             log,
+            before_guest: policy.before_guest,
         })
-    }
-
-    pub fn stats(&self) -> &RuntimeStats {
-        &self.stats
     }
 
     /// Makes the component in the file at `path` ready: from this node's cache, or by compiling it.
@@ -129,7 +120,7 @@ impl Runtime {
         for generation in
             generations.into_iter().filter(|other| generation_hint.is_none_or(|hint| hint == *other))
         {
-            if let Some(code) = self.cached(digest, generation) {
+            if let Some(code) = self.cached(&labels.app, digest, generation) {
                 return Ok((self.link(code, generation, labels, limits, config)?, generation));
             }
         }
@@ -142,9 +133,9 @@ impl Runtime {
         }
         let inspection = inspect(&read)?;
         let generation = inspection.generation;
-        let code = match self.cached(digest, generation) {
+        let code = match self.cached(&labels.app, digest, generation) {
             Some(code) => code,
-            None => self.compile(path, digest, &inspection.component, generation).await?,
+            None => self.compile(&labels.app, path, digest, &inspection.component, generation).await?,
         };
         Ok((self.link(code, generation, labels, limits, config)?, generation))
     }
@@ -163,7 +154,7 @@ impl Runtime {
         }
     }
 
-    fn cached(&self, digest: Digest, generation: WasiGeneration) -> Option<WasmComponent> {
+    fn cached(&self, app: &AppName, digest: Digest, generation: WasiGeneration) -> Option<WasmComponent> {
         let serving = self.serving(generation);
         let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
         if !self.cache.is_sealed(&code) {
@@ -171,7 +162,7 @@ impl Runtime {
         }
         match serving.map_code(&code) {
             Ok(component) => {
-                self.stats.cache_hits.fetch_add(1, Ordering::Relaxed);
+                counter!("typecase_code_cache_hits_total", "app" => app.as_str().to_owned()).increment(1);
                 Some(component)
             }
             Err(error) => {
@@ -184,6 +175,7 @@ impl Runtime {
 
     async fn compile(
         &self,
+        app: &AppName,
         path: &Path,
         digest: Digest,
         component: &[u8],
@@ -205,8 +197,8 @@ impl Runtime {
         };
         compiled?;
         self.cache.seal(&unsealed, &code)?;
-        self.stats.compilations.fetch_add(1, Ordering::Relaxed);
-        self.stats.compile_ms.fetch_add(started.elapsed().as_millis() as u64, Ordering::Relaxed);
+        let took_s = started.elapsed().as_secs_f64();
+        histogram!("typecase_compile_duration_seconds", "app" => app.as_str().to_owned()).record(took_s);
         serving.map_code(&code).map_err(|error| PrepareError::Link(format!("{error:#}")))
     }
 
@@ -223,10 +215,13 @@ impl Runtime {
         let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
         let config = config::is_imported(&code, &serving.engine).then_some(config);
         let idle_slots = self.idle_slots.clone();
-        let (log, engine) = (self.log.clone(), serving.engine.clone());
-        let context = Context::new(labels, log, limits, idle_slots, config, generation, engine);
+        let (log, engine) = (AppLog::new(labels, self.log.clone()), serving.engine.clone());
+        let pace = Pace::new(self.before_guest);
+        let context = Context::new(log, limits, idle_slots, config, generation, engine, pace);
         let proxy = match generation {
-            WasiGeneration::P2 => Proxy::P2(Arc::new(P2::new(ProxyPre::new(pre).map_err(link_error)?))),
+            WasiGeneration::P2 => {
+                Proxy::P2(Arc::new(P2::new(context.clone(), ProxyPre::new(pre).map_err(link_error)?)))
+            }
             WasiGeneration::P3 => Proxy::P3(P3::new(&context, &ServicePre::new(pre).map_err(link_error)?)),
         };
         Ok(Component::new(context, Admission::new(&limits, self.node_slots.clone()), proxy))

@@ -16,6 +16,7 @@ use crate::error::{Ending, Interrupted};
 use crate::log_sink::AppLog;
 use crate::outbound::Hooks;
 use crate::output::{InstanceOutput, Stdio};
+use crate::pace::BeforeGuest;
 use crate::turns::Turns;
 
 /// Handles an instance may hold: streams, bodies, fields, pollables.
@@ -46,6 +47,7 @@ pub(crate) struct InstanceState {
     output: Option<InstanceOutput>,
     pub(crate) cpu: CpuMeter,
     cpu_ms: u32,
+    before_guest: BeforeGuest,
 }
 
 impl InstanceState {
@@ -57,6 +59,7 @@ impl InstanceState {
         config: Option<ConfigSnapshot>,
         request_id: Arc<str>,
         cpu: CpuMeter,
+        before_guest: BeforeGuest,
     ) -> Store<Self> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
@@ -77,6 +80,7 @@ impl InstanceState {
             output: None,
             cpu,
             cpu_ms: limits.cpu_ms,
+            before_guest,
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
@@ -90,11 +94,13 @@ impl InstanceState {
             }
             state.cpu.pause();
             let (cpu, turn) = (state.cpu.clone(), Turns::of_this_thread().next());
+            let before_guest = state.before_guest;
             Ok(UpdateDeadline::YieldCustom(
                 1,
                 Box::pin(async move {
                     turn.await;
-                    cpu.resume();
+                    before_guest(true);
+                    cpu.resume_exactly();
                 }),
             ))
         });
@@ -186,8 +192,12 @@ impl ResourceLimiter for MemoryLimiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        // What the module itself declares as its maximum is no limit of ours.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
         let wanted_bytes = desired.saturating_sub(current) as u64;
-        if wanted_bytes > self.left_bytes || maximum.is_some_and(|maximum| desired > maximum) {
+        if wanted_bytes > self.left_bytes {
             self.refused = true;
             return Ok(false);
         }

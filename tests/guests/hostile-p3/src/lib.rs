@@ -52,6 +52,7 @@ impl Guest for Hostile {
             "/stderr-line" => eprintln!("marker-{query}"),
             "/say" => talk::say(query),
             "/panic" => panic!("a guest panics on purpose"),
+            "/trailers" => return with_trailers(),
             "/request" => return respond(vec![(0, describe(&request).into_bytes())], Then::End),
             "/length" => return respond(vec![(0, length(request).await.into_bytes())], Then::End),
             _ => return respond(vec![(0, b"no such behaviour".to_vec())], Then::End),
@@ -81,6 +82,22 @@ fn respond(pieces: Pieces, then: Then) -> Result<Response, ErrorCode> {
             Then::Spin => spin(),
             Then::Trap => core::arch::wasm32::unreachable(),
         }
+    });
+    Ok(response)
+}
+
+fn with_trailers() -> Result<Response, ErrorCode> {
+    let headers = Fields::new();
+    let _ = headers.append("trailer", b"x-checksum");
+    let (mut body, body_reader) = wit_stream::new();
+    let (trailers, trailers_reader) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(headers, Some(body_reader), trailers_reader);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(b"body before trailers\n".to_vec()).await;
+        drop(body);
+        let fields = Fields::new();
+        let _ = fields.append("x-checksum", b"42");
+        let _ = trailers.write(Ok(Some(fields))).await;
     });
     Ok(response)
 }

@@ -99,6 +99,12 @@ pub fn headers(out: ResponseOutparam) {
     let _ = OutgoingBody::finish(body, None);
 }
 
+/// Has the host copy more in one call than it allocates for one.
+pub fn large_host_call(out: ResponseOutparam) {
+    let _ = Fields::new().append("x-large", &vec![b'x'; 16 << 20]);
+    text(out, 200, "the host copied it");
+}
+
 pub fn leak() -> ! {
     loop {
         forget(Fields::new());

@@ -35,6 +35,7 @@ impl Guest for Hostile {
             "/wrong-length" => harm::wrong_length(out),
             "/headers" => harm::headers(out),
             "/leak" => harm::leak(),
+            "/hostcall" => harm::large_host_call(out),
             "/stdout" => harm::stdout(),
             "/return-without-response" => drop(out),
             "/stderr-line" => {

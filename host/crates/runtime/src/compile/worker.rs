@@ -39,6 +39,8 @@ impl Worker {
             .arg(policy.timeout_ms.to_string())
             .arg(std::process::id().to_string())
             .env_clear()
+            // Memory that the allocator takes in advance would count against the limit as if it were used.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
