@@ -27,7 +27,5 @@ async fn components_of_each_version_are_served() {
         node.publish_wasm(&app, built_for(component, &version)).await;
         let answer = node.get(&format!("/{app}/")).await.expect(200);
         assert!(answer.text().starts_with("Hello"), "{version}: {answer:?}");
-        let imports = node.api().releases(&app).await;
-        assert_eq!(imports.len(), 1, "{version}");
     }
 }
