@@ -28,6 +28,12 @@ const FIBER_STACK_BYTES: usize = 1024 * 1024;
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
+/// Freed slots that wait for their last user, for each core, before a new release gets one of them rather than a fresh one.
+///
+/// A slot keeps what its users touched, also when their release is gone. Without this bound each publish would
+/// touch another slot, until all of the pool's are. An app that is asked now and then needs one for each core.
+const WARM_SLOTS_PER_CORE: u32 = 128;
+
 /// JavaScript engines have tables of about ten thousand functions.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
 
@@ -131,7 +137,7 @@ pub fn serving_engine(
         .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memory_size(size.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .max_unused_warm_slots(size.instances_max.saturating_mul(2));
+        .max_unused_warm_slots(warm_slots_max(size));
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         // Only touched pages are reset, and they stay mapped: no system call and no fault per request.
         pool.pagemap_scan(Enabled::Yes)
@@ -140,6 +146,12 @@ pub fn serving_engine(
     }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config)
+}
+
+/// wasmtime shares these out evenly among the cores, sixteen at most.
+fn warm_slots_max(size: PoolSize) -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
+    WARM_SLOTS_PER_CORE.saturating_mul(cores).min(size.instances_max.saturating_mul(2))
 }
 
 /// Names everything that native code depends on: wasmtime's version, its settings, this CPU's features.
