@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::ingress::{Ingress, observe_load};
+use crate::ingress::{Ingress, metrics_text};
 use crate::lifecycle::Lifecycle;
 use send_deadline::{SEND_STALL, SendDeadline};
 
@@ -53,8 +53,8 @@ async fn readyz(State(vitals): State<Vitals>) -> impl IntoResponse {
 }
 
 async fn metrics(State(vitals): State<Vitals>) -> impl IntoResponse {
-    observe_load(&vitals.ingress);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], vitals.metrics.render())
+    let text = vitals.metrics.render() + &metrics_text(&vitals.ingress);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
 }
 
 /// Serves until the node ends. Unlike `axum::serve`, with a deadline for a request's head.

@@ -30,7 +30,7 @@ pub use access_log::AccessLogWriter;
 pub use cork::before_guest;
 pub use dispatch::{HealthError, check_health};
 pub use listener::serve;
-pub use metrics::{AppMetrics, observe_load};
+pub use metrics::{AppMetrics, DURATION_BUCKETS_S, text as metrics_text};
 pub use routes::{AppRoute, LiveRelease, RouteTable};
 
 use crate::config::{IngressConfig, LimitsConfig};
@@ -38,10 +38,12 @@ use crate::lifecycle::Lifecycle;
 use crate::settings::LiveSettings;
 use access_log::AccessLog;
 use forwarded::Forwarding;
+use metrics::Metrics;
 
 /// What all requests of a node share.
 pub struct Ingress {
     pub routes: ArcSwap<RouteTable>,
+    pub metrics: Metrics,
     forwarding: Forwarding,
     base_domain: Option<String>,
     access_log: AccessLog,
@@ -67,6 +69,7 @@ impl Ingress {
     ) -> Self {
         Self {
             routes: ArcSwap::default(),
+            metrics: Metrics::default(),
             forwarding: Forwarding::new(settings),
             base_domain: config.base_domain.clone(),
             access_log: access_log.handle(),

@@ -25,7 +25,7 @@ use crate::admin::{self, Vitals, vitals_router};
 use crate::api;
 use crate::config::{Config, DATABASE_FILE};
 use crate::control::{Control, ControlParts, Identity};
-use crate::ingress::{self, AccessLogWriter, Ingress};
+use crate::ingress::{self, AccessLogWriter, DURATION_BUCKETS_S, Ingress};
 use crate::lifecycle::Lifecycle;
 use crate::logs::LogKeeper;
 use crate::peers::Peers;
@@ -53,10 +53,6 @@ const PARTING_MAX: Duration = Duration::from_secs(1);
 
 /// How long the end of a node waits for its database.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Seconds; from a static asset to a slow guest.
-const DURATION_BUCKETS: [f64; 12] =
-    [0.000_25, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Runs a node until it is told to stop; returns when everything in flight has ended.
 pub fn run(config: Config, log_level: LogLevel) -> anyhow::Result<()> {
@@ -340,7 +336,7 @@ fn node_secret(data: &Path) -> anyhow::Result<ClusterSecret> {
 
 fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("duration_seconds".into()), &DURATION_BUCKETS)
+        .set_buckets_for_metric(Matcher::Suffix("duration_seconds".into()), &DURATION_BUCKETS_S)
         .and_then(|builder| builder.install_recorder())
         .context("starting the metrics")
 }

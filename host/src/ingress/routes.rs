@@ -91,8 +91,8 @@ impl RouteTable {
         table
     }
 
-    pub fn apps(&self) -> impl Iterator<Item = &Arc<AppRoute>> {
-        self.apps.values()
+    pub fn app(&self, name: &AppName) -> Option<&Arc<AppRoute>> {
+        self.apps.get(name.as_str())
     }
 
     /// True if the path names an app that is published, but not served here for now.

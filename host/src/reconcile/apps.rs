@@ -21,7 +21,7 @@ use typecase_store::{AppGenerations, Desired, Store, StoreError};
 
 use super::prepare::{NotPrepared, Preparer};
 use crate::control::Control;
-use crate::ingress::{AppMetrics, AppRoute, Ingress, LiveRelease, RouteTable};
+use crate::ingress::{AppRoute, Ingress, LiveRelease, RouteTable};
 
 /// Releases loaded at once at the start; more threads would only leave more holes in memory.
 const LOADS_MAX: usize = 8;
@@ -77,7 +77,6 @@ struct Local {
     not_loaded: Option<(Generation, Instant)>,
     /// The receipt for what serves, until it is written.
     untold: Option<Receipt>,
-    metrics: Option<Arc<AppMetrics>>,
 }
 
 impl Apps {
@@ -395,8 +394,7 @@ impl Inner {
     fn remember(&self, app: &AppName, live: Arc<LiveRelease>) {
         let mut state = self.state();
         let local = state.apps.entry(app.clone()).or_default();
-        let metrics = local.metrics.get_or_insert_with(|| Arc::new(AppMetrics::new(app))).clone();
-        local.serving = Some(Arc::new(AppRoute::new(live, metrics)));
+        local.serving = Some(Arc::new(AppRoute::new(live, self.ingress.metrics.of(app))));
         local.not_loaded = None;
     }
 

@@ -9,6 +9,9 @@ use crate::options::Bench;
 use crate::process::Server;
 use crate::wrk::Target;
 
+/// One contender's turn. What else the host computes slows a machine for seconds at a time: in short turns, all
+/// contenders meet it alike.
+const TURN: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Lets sockets close and freed memory return before the next one's turn.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -21,7 +24,7 @@ pub struct Contender<'a> {
     pub target: Target,
 }
 
-/// What one contender reached: medians over all rounds.
+/// What one contender reached: medians over all turns.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     pub name: &'static str,
@@ -29,34 +32,33 @@ pub struct Standing {
     pub load_command: String,
     pub connections: u32,
     pub requests_per_second: f64,
-    pub requests_per_second_by_round: Vec<f64>,
+    pub requests_per_second_by_turn: Vec<f64>,
     pub p99_ms: f64,
     /// Processor time of the server per request.
     pub cpu_us: f64,
-    /// All rounds together.
+    /// All turns together.
     pub errors: u64,
 }
 
 pub async fn run(bench: &Bench, contenders: &[Contender<'_>]) -> Result<Vec<Standing>> {
-    let duration = bench.duration();
     for contender in contenders {
         let warm = contender.target.run(WARM_UP).await?;
         if warm.requests == 0 || warm.errors == warm.requests {
             bail!("{} answers nothing but errors on {}", contender.name, contender.target.url);
         }
     }
-    let mut rounds: Vec<Vec<Round>> = contenders.iter().map(|_| Vec::new()).collect();
-    for number in 1..=bench.rounds() {
-        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
+    let mut outcomes: Vec<Vec<Turn>> = contenders.iter().map(|_| Vec::new()).collect();
+    for number in 1..=turns(bench) {
+        for (contender, outcomes) in contenders.iter().zip(&mut outcomes) {
             tokio::time::sleep(PAUSE).await;
             let before = contender.server.cpu();
-            let outcome = contender.target.run(duration).await?;
+            let outcome = contender.target.run(TURN).await?;
             let cpu = contender.server.cpu().saturating_sub(before);
             eprintln!(
-                "    round {number}  {:32} {:4} connections {:>9.0} requests/s  p99 {:>8.2} ms",
+                "    turn {number:2}  {:32} {:4} connections {:>9.0} requests/s  p99 {:>8.2} ms",
                 contender.name, contender.target.connections, outcome.requests_per_second, outcome.p99_ms
             );
-            rounds.push(Round {
+            outcomes.push(Turn {
                 requests_per_second: outcome.requests_per_second,
                 p99_ms: outcome.p99_ms,
                 cpu_us: cpu.as_secs_f64() * 1e6 / outcome.requests.max(1) as f64,
@@ -64,31 +66,36 @@ pub async fn run(bench: &Bench, contenders: &[Contender<'_>]) -> Result<Vec<Stan
             });
         }
     }
-    let standings = contenders.iter().zip(&rounds);
-    Ok(standings.map(|(contender, rounds)| standing(bench, contender, rounds)).collect())
+    let standings = contenders.iter().zip(&outcomes);
+    Ok(standings.map(|(contender, turns)| standing(bench, contender, turns)).collect())
+}
+
+/// As many as the time of all rounds holds; odd, so that the median is a measured value.
+fn turns(bench: &Bench) -> usize {
+    (bench.rounds() * bench.duration().as_secs() as usize / TURN.as_secs() as usize) | 1
 }
 
 #[derive(Debug)]
-struct Round {
+struct Turn {
     requests_per_second: f64,
     p99_ms: f64,
     cpu_us: f64,
     errors: u64,
 }
 
-fn standing(bench: &Bench, contender: &Contender<'_>, rounds: &[Round]) -> Standing {
+fn standing(bench: &Bench, contender: &Contender<'_>, turns: &[Turn]) -> Standing {
     let root = format!("{}/", bench.root.display());
-    let all = |pick: fn(&Round) -> f64| rounds.iter().map(pick).collect::<Vec<f64>>();
+    let all = |pick: fn(&Turn) -> f64| turns.iter().map(pick).collect::<Vec<f64>>();
     Standing {
         name: contender.name,
         server_command: contender.server.command.clone(),
-        load_command: contender.target.command(bench.duration()).replace(&root, ""),
+        load_command: contender.target.command(TURN).replace(&root, ""),
         connections: contender.target.connections,
-        requests_per_second: median(&all(|round| round.requests_per_second)),
-        requests_per_second_by_round: all(|round| round.requests_per_second),
-        p99_ms: median(&all(|round| round.p99_ms)),
-        cpu_us: median(&all(|round| round.cpu_us)),
-        errors: rounds.iter().map(|round| round.errors).sum(),
+        requests_per_second: median(&all(|turn| turn.requests_per_second)),
+        requests_per_second_by_turn: all(|turn| turn.requests_per_second),
+        p99_ms: median(&all(|turn| turn.p99_ms)),
+        cpu_us: median(&all(|turn| turn.cpu_us)),
+        errors: turns.iter().map(|turn| turn.errors).sum(),
     }
 }
 

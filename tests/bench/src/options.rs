@@ -21,10 +21,10 @@ pub struct Options {
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Length of each run
+    /// Length of a round; contenders share it out in turns of two seconds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: Option<u64>,
-    /// How many times the contenders take turns
+    /// How many rounds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub rounds: Option<u32>,
     /// Show the scenarios and end
@@ -74,12 +74,12 @@ impl Bench {
         self.options.only.is_empty() || self.options.only.iter().any(|name| name == scenario)
     }
 
-    /// How long one run lasts.
+    /// How long one round lasts.
     pub fn duration(&self) -> Duration {
         Duration::from_secs(self.options.seconds.unwrap_or(self.sized(6, 2)))
     }
 
-    /// How many times the contenders take turns; odd, so that the median is a measured value.
+    /// How many rounds there are; odd, so that the median is a measured value.
     pub fn rounds(&self) -> usize {
         self.options.rounds.map_or(self.sized(5, 3), |rounds| rounds as usize)
     }

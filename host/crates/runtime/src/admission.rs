@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use typecase_model::Limits;
 
 use crate::error::{CallError, CallErrorKind};
@@ -12,7 +12,7 @@ use crate::error::{CallError, CallErrorKind};
 /// Decides who may have an instance. One per app; all share the node's part.
 #[derive(Debug)]
 pub struct Admission {
-    app: Arc<Semaphore>,
+    app: Semaphore,
     node: Arc<Semaphore>,
     waiting: AtomicU32,
     queue_max: u32,
@@ -21,22 +21,28 @@ pub struct Admission {
 }
 
 /// The right to one instance; given back on drop.
+///
+/// Holds the app's own count alone: all threads would fight for a count of who holds the node's semaphore.
 #[derive(Debug)]
-pub struct Permit {
-    _app: OwnedSemaphorePermit,
-    _node: OwnedSemaphorePermit,
+pub struct Permit(Arc<Admission>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.app.add_permits(1);
+        self.0.node.add_permits(1);
+    }
 }
 
 impl Admission {
-    pub fn new(limits: &Limits, node: Arc<Semaphore>) -> Self {
-        Self {
-            app: Arc::new(Semaphore::new(limits.concurrency as usize)),
+    pub fn new(limits: &Limits, node: Arc<Semaphore>) -> Arc<Self> {
+        Arc::new(Self {
+            app: Semaphore::new(limits.concurrency as usize),
             node,
             waiting: AtomicU32::new(0),
             queue_max: limits.queue,
             wait_max: Duration::from_millis(u64::from(limits.timeout_ms)),
             concurrency: limits.concurrency,
-        }
+        })
     }
 
     /// Requests that have an instance now.
@@ -52,26 +58,32 @@ impl Admission {
     /// Waits for an instance, in the order of arrival, within the queue's bounds.
     ///
     /// Refuses with `Overloaded` when the queue is full or the wait reaches the app's `timeout_ms`.
-    pub async fn admit(&self) -> Result<Permit, CallError> {
-        if let Ok(app) = self.app.clone().try_acquire_owned()
-            && let Ok(node) = self.node.clone().try_acquire_owned()
+    pub async fn admit(self: &Arc<Self>) -> Result<Permit, CallError> {
+        if let Ok(app) = self.app.try_acquire()
+            && let Ok(node) = self.node.try_acquire()
         {
-            return Ok(Permit { _app: app, _node: node });
+            return Ok(self.permit(app, node));
         }
         let _place = Place::take(&self.waiting, self.queue_max)?;
         let both = async {
-            let app = self.app.clone().acquire_owned().await;
-            let node = self.node.clone().acquire_owned().await;
+            let app = self.app.acquire().await;
+            let node = self.node.acquire().await;
             (app, node)
         };
         match tokio::time::timeout(self.wait_max, both).await {
-            Ok((Ok(app), Ok(node))) => Ok(Permit { _app: app, _node: node }),
+            Ok((Ok(app), Ok(node))) => Ok(self.permit(app, node)),
             Ok(_) => Err(CallError::new(CallErrorKind::Overloaded, "the node is shutting down")),
             Err(_) => Err(CallError::new(
                 CallErrorKind::Overloaded,
                 "no instance became free within the app's timeout_ms",
             )),
         }
+    }
+
+    fn permit(self: &Arc<Self>, app: SemaphorePermit<'_>, node: SemaphorePermit<'_>) -> Permit {
+        app.forget();
+        node.forget();
+        Permit(self.clone())
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Component(Arc<Inner>);
 
 struct Inner {
     context: Arc<Context>,
-    admission: Admission,
+    admission: Arc<Admission>,
     proxy: Proxy,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum Proxy {
 }
 
 impl Component {
-    pub(crate) fn new(context: Arc<Context>, admission: Admission, proxy: Proxy) -> Self {
+    pub(crate) fn new(context: Arc<Context>, admission: Arc<Admission>, proxy: Proxy) -> Self {
         Self(Arc::new(Inner { context, admission, proxy }))
     }
 
