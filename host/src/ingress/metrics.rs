@@ -67,26 +67,20 @@ impl Metrics {
 /// All numbers of the data plane in Prometheus' text format 0.0.4.
 pub fn text(ingress: &Ingress) -> String {
     let apps = ingress.metrics.all();
-    let mut text = Text(String::new());
+    let mut text = Text::default();
     text.family("typecase_requests_total", "counter");
     for (app, metrics) in &apps {
         for (status, count) in STATUS_CLASSES.iter().zip(&metrics.requests) {
-            let labels = format!("{{app=\"{app}\",status=\"{status}\"}}");
-            text.sample("typecase_requests_total", &labels, count.load(Relaxed));
+            text.sample("", &format!("{{app=\"{app}\",status=\"{status}\"}}"), count.load(Relaxed));
         }
     }
-    counter(&mut text, "typecase_response_bytes_total", &apps, |metrics| &metrics.response_bytes);
-    counter(&mut text, "typecase_responses_aborted_total", &apps, |metrics| &metrics.aborted);
     durations(&mut text, &apps);
-    load(&mut text, &apps, ingress);
-    text.0
-}
-
-fn counter(text: &mut Text, name: &str, apps: &[Counted], count: fn(&AppMetrics) -> &AtomicU64) {
-    text.family(name, "counter");
-    for (app, metrics) in apps {
-        text.sample(name, &format!("{{app=\"{app}\"}}"), count(metrics).load(Relaxed));
-    }
+    text.family("typecase_response_bytes_total", "counter");
+    text.of_each(&apps, |_, metrics| metrics.response_bytes.load(Relaxed));
+    text.family("typecase_responses_aborted_total", "counter");
+    text.of_each(&apps, |_, metrics| metrics.aborted.load(Relaxed));
+    load(&mut text, ingress, &apps);
+    text.written
 }
 
 fn durations(text: &mut Text, apps: &[Counted]) {
@@ -96,50 +90,53 @@ fn durations(text: &mut Text, apps: &[Counted]) {
         let bounds = DURATION_BUCKETS_S.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
         for (bound, bucket) in bounds.zip(&metrics.durations) {
             count += bucket.load(Relaxed);
-            let labels = format!("{{app=\"{app}\",le=\"{bound}\"}}");
-            text.sample("typecase_request_duration_seconds_bucket", &labels, count);
+            text.sample("_bucket", &format!("{{app=\"{app}\",le=\"{bound}\"}}"), count);
         }
         let labels = format!("{{app=\"{app}\"}}");
-        let seconds = metrics.duration_ns.load(Relaxed) as f64 / 1e9;
-        text.sample("typecase_request_duration_seconds_sum", &labels, seconds);
-        text.sample("typecase_request_duration_seconds_count", &labels, count);
+        text.sample("_sum", &labels, metrics.duration_ns.load(Relaxed) as f64 / 1e9);
+        text.sample("_count", &labels, count);
     }
 }
 
 /// What is only worth its cost when someone asks; zero for an app that was withdrawn.
-fn load(text: &mut Text, apps: &[Counted], ingress: &Ingress) {
+fn load(text: &mut Text, ingress: &Ingress, apps: &[Counted]) {
     let routes = ingress.routes.load();
-    let [mut running, mut waiting, mut active] = [const { Vec::new() }; 3];
-    for (app, _) in apps {
-        let release = routes.app(app).map(|route| &route.release);
-        let component = release.and_then(|release| release.component.as_ref());
-        let (runs, waits) = component.map_or((0, 0), |component| component.load());
-        running.push(runs);
-        waiting.push(waits);
-        active.push(release.map_or(0, |release| release.number.0));
-    }
-    for (name, values) in [
-        ("typecase_instances_live", running),
-        ("typecase_queue_length", waiting),
-        ("typecase_active_release", active),
-    ] {
-        text.family(name, "gauge");
-        for ((app, _), value) in apps.iter().zip(values) {
-            text.sample(name, &format!("{{app=\"{app}\"}}"), value);
-        }
-    }
+    let release = |app: &AppName| routes.app(app).map(|route| &route.release);
+    let load = |app: &AppName| {
+        let component = release(app).and_then(|release| release.component.as_ref());
+        component.map_or((0, 0), |component| component.load())
+    };
+    text.family("typecase_instances_live", "gauge");
+    text.of_each(apps, |app, _| load(app).0.into());
+    text.family("typecase_queue_length", "gauge");
+    text.of_each(apps, |app, _| load(app).1.into());
+    text.family("typecase_active_release", "gauge");
+    text.of_each(apps, |app, _| release(app).map_or(0, |release| release.number.0.into()));
 }
 
-struct Text(String);
+/// Text in the making.
+#[derive(Default)]
+struct Text {
+    written: String,
+    family: &'static str,
+}
 
 impl Text {
-    fn family(&mut self, name: &str, kind: &str) {
+    /// Begins a metric; its samples have to follow.
+    fn family(&mut self, name: &'static str, kind: &str) {
+        self.family = name;
         // Writing to memory cannot fail.
-        let _ = writeln!(self.0, "# TYPE {name} {kind}");
+        let _ = writeln!(self.written, "# TYPE {name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
-        let _ = writeln!(self.0, "{name}{labels} {value}");
+    fn sample(&mut self, suffix: &str, labels: &str, value: impl Display) {
+        let _ = writeln!(self.written, "{}{suffix}{labels} {value}", self.family);
+    }
+
+    fn of_each(&mut self, apps: &[Counted], value: impl Fn(&AppName, &AppMetrics) -> u64) {
+        for (app, metrics) in apps {
+            self.sample("", &format!("{{app=\"{app}\"}}"), value(app, metrics));
+        }
     }
 }
 
@@ -154,7 +151,7 @@ mod tests {
         for micros in [250, 251, 31_000_000] {
             metrics.record(200, 1, Duration::from_micros(micros), true);
         }
-        let mut text = Text(String::new());
+        let mut text = Text::default();
         durations(&mut text, &[(app, metrics)]);
         for line in [
             "# TYPE typecase_request_duration_seconds histogram",
@@ -165,7 +162,7 @@ mod tests {
             "typecase_request_duration_seconds_sum{app=\"hello\"} 31.000501",
             "typecase_request_duration_seconds_count{app=\"hello\"} 3",
         ] {
-            assert!(text.0.lines().any(|found| found == line), "no `{line}` in:\n{}", text.0);
+            assert!(text.written.lines().any(|found| found == line), "no `{line}` in:\n{}", text.written);
         }
     }
 }
