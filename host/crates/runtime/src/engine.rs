@@ -23,16 +23,17 @@ const WASM_STACK_BYTES: usize = 512 * 1024;
 /// A fiber's stack: the guest's and 512 KiB for the host functions that it calls.
 const FIBER_STACK_BYTES: usize = 1024 * 1024;
 
-/// Memory that a freed slot may keep, so that its next user takes no page fault: enough for a
-/// JavaScript engine's working set.
-const MEMORY_KEEP_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
+/// Memory that a freed slot may keep, so that its next user takes no page fault. A hello of JavaScript or Python
+/// writes to less than half a MiB; beyond some MiB, page faults cost no more than writing zeros.
+const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 * 1024 * 1024;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
 /// Freed slots that wait for their last user, for each core, before a new release gets one of them rather than a fresh one.
 ///
-/// A slot keeps what its users touched, also when their release is gone. Without this bound each publish would
-/// touch another slot, until all of the pool's are. An app that is asked now and then needs one for each core.
-const WARM_SLOTS_PER_CORE: u32 = 128;
+/// A slot keeps what its users touched, also when their release is gone, and each publish takes a fresh one until there
+/// are so many. But an app needs at least one for each core: 500 apps that are asked in turn fit, and with fewer slots than
+/// apps, each call would map its memory anew, which takes longer than all the rest of a hello.
+const WARM_SLOTS_PER_CORE: u32 = 640;
 
 /// JavaScript engines have tables of about ten thousand functions.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
