@@ -98,8 +98,11 @@ fn durations(text: &mut Text, apps: &[Counted]) {
     }
 }
 
-/// What is only worth its cost when someone asks; zero for an app that was withdrawn.
+/// What is only worth its cost when someone asks; zero for an app that was withdrawn, not for one that is still to come.
 fn load(text: &mut Text, ingress: &Ingress, apps: &[Counted]) {
+    if !ingress.lifecycle.is_loaded() {
+        return;
+    }
     let routes = ingress.routes.load();
     let release = |app: &AppName| routes.app(app).map(|route| &route.release);
     let load = |app: &AppName| {

@@ -202,7 +202,7 @@ impl Report {
         }
         println!("\n{}, {} cores, Linux {}", self.machine.processor, self.machine.cores, self.machine.kernel);
         println!(
-            "medians of {} rounds of {} s, the contenders in short turns; one machine serves and loads\n",
+            "{} rounds of {} s; medians over short turns of the contenders; one machine serves and loads\n",
             self.rounds, self.seconds
         );
         if self.quick {

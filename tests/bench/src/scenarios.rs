@@ -39,14 +39,14 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "p3", asks: "a component of WASI 0.3, against wasmtime serve with the same reuse" },
     Scenario { name: "js", asks: "a JavaScript component, fresh per request, against wasmtime serve" },
     Scenario { name: "sdk", asks: "an app written with the Rust SDK, against the same on raw bindings" },
-    Scenario { name: "many_apps", asks: "64 apps in turn, against one of them alone" },
+    Scenario { name: "many_apps", asks: "64 and 500 apps in turn, against one of them alone" },
     Scenario { name: "assets", asks: "static files of 1 KiB and 1 MiB, against nginx" },
     Scenario { name: "idle_apps", asks: "500 apps: the time to ready, and what each costs while it waits" },
     Scenario {
         name: "publish_latency",
         asks: "how soon a release serves: a new one, and one rolled back to",
     },
-    Scenario { name: "many_publishes", asks: "1,000 publishes of one app: what they leave in memory" },
+    Scenario { name: "many_publishes", asks: "1,500 publishes of one app: what they leave in memory" },
     Scenario {
         name: "dev",
         asks: "the author's loop: how soon a finished compile, and a saved file, are served",

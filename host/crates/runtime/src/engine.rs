@@ -31,8 +31,8 @@ const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 /// Freed slots that wait for their last user, for each core, before a new release gets one of them rather than a fresh one.
 ///
 /// A slot keeps what its users touched, also when their release is gone, and each publish takes a fresh one until there
-/// are so many. But an app needs at least one for each core: 500 apps that are asked in turn fit, and with fewer slots than
-/// apps, each call would map its memory anew, which takes longer than all the rest of a hello.
+/// are so many. But an app needs at least one for each core: with fewer slots than apps that are asked in turn, each call
+/// would map its memory anew, which takes longer than all the rest of a hello. 500 apps fit, if the pool is large enough.
 const WARM_SLOTS_PER_CORE: u32 = 640;
 
 /// JavaScript engines have tables of about ten thousand functions.
