@@ -46,7 +46,7 @@ pub const ALL: &[Scenario] = &[
         name: "publish_latency",
         asks: "how soon a release serves: a new one, and one rolled back to",
     },
-    Scenario { name: "many_publishes", asks: "1,500 publishes of one app: what they leave in memory" },
+    Scenario { name: "many_publishes", asks: "1,000 publishes of one app: what they leave in memory" },
     Scenario {
         name: "dev",
         asks: "the author's loop: how soon a finished compile, and a saved file, are served",

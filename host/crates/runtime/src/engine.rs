@@ -24,7 +24,7 @@ const WASM_STACK_BYTES: usize = 512 * 1024;
 const FIBER_STACK_BYTES: usize = 1024 * 1024;
 
 /// Memory that a freed slot may keep, so that its next user takes no page fault. A hello of JavaScript or Python
-/// writes to less than half a MiB; beyond some MiB, page faults cost no more than writing zeros.
+/// writes to less than half a MiB.
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 * 1024 * 1024;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
