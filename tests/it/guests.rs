@@ -180,6 +180,25 @@ async fn ten_thousand_traps_leave_no_trace_in_memory() {
     bystander::assert_serves(&node).await;
 }
 
+/// More apps than wait in sandboxes of their own, so that they take over each other's.
+#[tokio::test]
+async fn a_sandbox_holds_nothing_of_the_app_before() {
+    const APPS: u32 = 24;
+    let node = TestNode::start().await;
+    for number in 0..APPS {
+        node.publish_wasm(&format!("app-{number}"), guests::component(&guests::guest("residue"))).await;
+    }
+    for number in 0..APPS * 4 {
+        let (one, other) = (number % APPS, (number + 1) % APPS);
+        assert_eq!(node.get(&format!("/app-{one}/leave")).await.expect(200).text(), "left");
+        assert_eq!(
+            node.get(&format!("/app-{other}/look")).await.expect(200).text(),
+            "0",
+            "bytes of another app"
+        );
+    }
+}
+
 /// TYPECASE_SOAK=1 makes it the thousand that is promised; the levelling off shows much earlier.
 #[tokio::test]
 async fn publishing_again_and_again_gives_the_memory_back() {

@@ -34,7 +34,7 @@ pub struct LimitsConfig {
     pub rollout_timeout_ms: u32,
 }
 
-/// The pool reserves address space for each instance up front; beyond this a 47-bit address space runs out.
+/// More threads of work than a machine has any use for. What the pools hold at most is up to the runtime.
 const INSTANCES_MAX: u32 = 10_000;
 const HOUR_MS: u32 = 3_600_000;
 const MB_MAX: u32 = 1 << 20;

@@ -27,7 +27,7 @@ pub struct CodeCache {
 impl CodeCache {
     /// Opens the folder, or makes it with mode 0700 and a new secret; removes what an interrupted
     /// compilation left, and what an engine made that has none of these fingerprints: nobody would ask for it again.
-    pub fn open(folder: PathBuf, fingerprints: [&str; 2]) -> io::Result<Self> {
+    pub fn open(folder: PathBuf, fingerprints: &[&str]) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();

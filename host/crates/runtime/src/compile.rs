@@ -14,7 +14,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::engine::{CompileEffort, WasiGeneration};
+use crate::engine::{CompileEffort, EngineKind};
 use worker::{Worker, WorkerError};
 
 pub use child::child_main;
@@ -55,7 +55,7 @@ pub enum CompileError {
 /// What a child is asked for, a line of JSON each. Paths are bytes: not all are Unicode.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
-    generation: WasiGeneration,
+    kind: EngineKind,
     input: Vec<u8>,
     output: Vec<u8>,
 }
@@ -84,15 +84,10 @@ impl Compiler {
 
     /// Compiles the component at `input` to native code at `output`. Dropping the future kills the child, and leaves
     /// nothing at `output`.
-    pub async fn compile(
-        &self,
-        generation: WasiGeneration,
-        input: &Path,
-        output: &Path,
-    ) -> Result<(), CompileError> {
+    pub async fn compile(&self, kind: EngineKind, input: &Path, output: &Path) -> Result<(), CompileError> {
         let _turn = self.turns.acquire().await;
         let mut unfinished = Unfinished(Some(output));
-        let job = Job { generation, input: bytes(input), output: bytes(output) };
+        let job = Job { kind, input: bytes(input), output: bytes(output) };
         let deadline = Duration::from_millis(u64::from(self.policy.timeout_ms));
         match tokio::time::timeout(deadline, self.run(&job)).await {
             Err(_) => Err(CompileError::Timeout(self.policy.timeout_ms)),

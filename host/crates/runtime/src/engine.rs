@@ -1,7 +1,8 @@
-//! The two engines of a process, one per WASI generation, and the clock that interrupts their guests.
+//! The engines of a process, and the clock that interrupts their guests.
 //!
-//! Compiled code of one engine is not valid in the other: support for concurrent tasks changes the code
-//! and costs each call 24 us, which guests of WASI 0.2 cannot use.
+//! There are two for each WASI generation. Compiled code of one generation is not valid in the other: support for
+//! concurrent tasks changes the code and costs each call 24 us, which guests of WASI 0.2 cannot use. And small memories
+//! have a pool of their own, see [`InitialMemory`].
 
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -28,12 +29,23 @@ const FIBER_STACK_BYTES: usize = 1024 * 1024;
 const MEMORY_KEEP_RESIDENT_BYTES: usize = 4 * 1024 * 1024;
 const TABLE_KEEP_RESIDENT_BYTES: usize = 1024 * 1024;
 
-/// Freed slots that wait for their last user, for each core, before a new release gets one of them rather than a fresh one.
+/// Freed slots that wait for their last user, for each core, before another component gets one of them rather than a
+/// fresh one; in a pool of mapped memories.
 ///
 /// A slot keeps what its users touched, also when their release is gone, and each publish takes a fresh one until there
 /// are so many. But an app needs at least one for each core: with fewer slots than apps that are asked in turn, each call
 /// would map its memory anew, which takes longer than all the rest of a hello. 500 apps fit, if the pool is large enough.
-const WARM_SLOTS_PER_CORE: u32 = 640;
+const MAPPED_WARM_SLOTS_PER_CORE: u32 = 640;
+
+/// The same in a pool of copied memories, where a slot is as good as any other. So few stay in a core's own cache.
+const COPIED_WARM_SLOTS_PER_CORE: u32 = 8;
+
+/// Data of a component whose memories are copied. Beyond some 32 KiB copying costs more than what it saves.
+const COPIED_BYTES_MAX: u64 = 16 * 1024;
+
+/// Memories in one pool. Each takes 4 GiB of address space, so that no access needs a check; four pools of so many
+/// take 84 of 128 TiB, and an allocator may have put something anywhere between them.
+const MEMORIES_MAX: u32 = 5_200;
 
 /// JavaScript engines have tables of about ten thousand functions.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -62,6 +74,41 @@ impl WasiGeneration {
     pub fn parse(text: &str) -> Option<Self> {
         [Self::P2, Self::P3].into_iter().find(|generation| generation.as_str() == text)
     }
+}
+
+/// How the memory of a new instance gets its first contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitialMemory {
+    /// They are copied. An instance may then have any slot, so all apps share a few, which the processor has in its
+    /// caches: with a slot for each app, 64 apps in turn take a fifth longer for a hello.
+    Copied,
+    /// The file of compiled code is mapped, and the kernel copies what is written to. A slot keeps that mapping for the
+    /// next instance of its component: most of the data of JavaScript and Python is only read, or not even that.
+    Mapped,
+}
+
+impl InitialMemory {
+    /// What suits a component with so much data in its modules.
+    pub fn of_data(bytes: u64) -> Self {
+        if bytes <= COPIED_BYTES_MAX { Self::Copied } else { Self::Mapped }
+    }
+}
+
+/// What decides which of the engines a component belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct EngineKind {
+    pub generation: WasiGeneration,
+    pub memory: InitialMemory,
+}
+
+impl EngineKind {
+    pub const ALL: [Self; 4] = [
+        Self { generation: WasiGeneration::P2, memory: InitialMemory::Copied },
+        Self { generation: WasiGeneration::P2, memory: InitialMemory::Mapped },
+        Self { generation: WasiGeneration::P3, memory: InitialMemory::Copied },
+        Self { generation: WasiGeneration::P3, memory: InitialMemory::Mapped },
+    ];
 }
 
 /// How much the compiler does for speed at run time.
@@ -94,7 +141,7 @@ pub struct PoolSize {
 }
 
 /// What the compiler and the code it makes depend on; the same in the server and in the compile child.
-fn code_config(generation: WasiGeneration, effort: CompileEffort) -> Config {
+fn code_config(kind: EngineKind, effort: CompileEffort) -> Config {
     let mut config = Config::new();
     if effort == CompileEffort::Little {
         config.cranelift_opt_level(OptLevel::None);
@@ -103,7 +150,8 @@ fn code_config(generation: WasiGeneration, effort: CompileEffort) -> Config {
     config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
-    match generation {
+    config.memory_init_cow(kind.memory == InitialMemory::Mapped);
+    match kind.generation {
         WasiGeneration::P2 => {
             config.concurrency_support(false);
         }
@@ -115,21 +163,18 @@ fn code_config(generation: WasiGeneration, effort: CompileEffort) -> Config {
 }
 
 /// An engine for the compile child: no pool, because it runs nothing.
-pub fn compiler_engine(generation: WasiGeneration, effort: CompileEffort) -> wasmtime::Result<Engine> {
-    Engine::new(&code_config(generation, effort))
+pub fn compiler_engine(kind: EngineKind, effort: CompileEffort) -> wasmtime::Result<Engine> {
+    Engine::new(&code_config(kind, effort))
 }
 
 /// An engine that serves, with its instances in a pool of fixed size.
-pub fn serving_engine(
-    generation: WasiGeneration,
-    effort: CompileEffort,
-    size: PoolSize,
-) -> wasmtime::Result<Engine> {
-    let mut config = code_config(generation, effort);
+pub fn serving_engine(kind: EngineKind, effort: CompileEffort, size: PoolSize) -> wasmtime::Result<Engine> {
+    let mut config = code_config(kind, effort);
+    let memories_max = size.instances_max.saturating_mul(2).min(MEMORIES_MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(size.instances_max)
         .total_core_instances(size.instances_max.saturating_mul(4))
-        .total_memories(size.instances_max.saturating_mul(2))
+        .total_memories(memories_max)
         .total_tables(size.instances_max.saturating_mul(2))
         .total_stacks(size.instances_max)
         .total_gc_heaps(size.instances_max)
@@ -138,7 +183,7 @@ pub fn serving_engine(
         .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memory_size(size.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .max_unused_warm_slots(warm_slots_max(size));
+        .max_unused_warm_slots(warm_slots_max(kind.memory, memories_max));
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         // Only touched pages are reset, and they stay mapped: no system call and no fault per request.
         pool.pagemap_scan(Enabled::Yes)
@@ -150,9 +195,13 @@ pub fn serving_engine(
 }
 
 /// wasmtime shares these out evenly among the cores, sixteen at most.
-fn warm_slots_max(size: PoolSize) -> u32 {
+fn warm_slots_max(memory: InitialMemory, memories_max: u32) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
-    WARM_SLOTS_PER_CORE.saturating_mul(cores).min(size.instances_max.saturating_mul(2))
+    let per_core = match memory {
+        InitialMemory::Copied => COPIED_WARM_SLOTS_PER_CORE,
+        InitialMemory::Mapped => MAPPED_WARM_SLOTS_PER_CORE,
+    };
+    per_core.saturating_mul(cores).min(memories_max)
 }
 
 /// Names everything that native code depends on: wasmtime's version, its settings, this CPU's features.
@@ -174,9 +223,9 @@ pub fn fingerprint(engine: &Engine) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Starts the one thread that advances both engines' epochs; it ends when the engines are dropped.
-pub fn start_ticker(engines: [&Engine; 2]) -> std::io::Result<()> {
-    let engines: [EngineWeak; 2] = engines.map(Engine::weak);
+/// Starts the one thread that advances all engines' epochs; it ends when the engines are dropped.
+pub fn start_ticker<'a>(engines: impl Iterator<Item = &'a Engine>) -> std::io::Result<()> {
+    let engines: Vec<EngineWeak> = engines.map(Engine::weak).collect();
     std::thread::Builder::new().name("epoch-ticker".into()).spawn(move || {
         loop {
             std::thread::sleep(Duration::from_millis(TICK_MS));

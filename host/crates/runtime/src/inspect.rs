@@ -15,6 +15,9 @@ use crate::engine::WasiGeneration;
 /// Imports and exports a component may have at its top level; compilers produce a few dozen.
 const NAMES_MAX: usize = 1_000;
 
+/// What a segment of data costs besides its bytes, as if it were so much longer.
+const SEGMENT_BYTES: u64 = 64;
+
 /// What was found in a component that can be served.
 #[derive(Debug)]
 pub struct Inspection<'a> {
@@ -22,6 +25,8 @@ pub struct Inspection<'a> {
     pub imports: Vec<String>,
     /// The tool that made it, if an instance of such a component answers no second request.
     pub single_use: Option<String>,
+    /// What new instances have in their memories, with some bytes for each segment of it.
+    pub data_bytes: u64,
     /// The component; owned when it had to be made from a core module.
     pub component: Cow<'a, [u8]>,
 }
@@ -64,10 +69,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection<'_>, InspectError> {
     Validator::new_with_features(WasmFeatures::all())
         .validate_all(&component)
         .map_err(|error| InspectError::NotAComponent(error.to_string()))?;
-    let Names { imports, exports, single_use } = names(&component)?;
+    let Contents { imports, exports, single_use, data_bytes } = contents(&component)?;
     let generation = generation(&exports)?;
     refuse_unknown(&imports, generation)?;
-    Ok(Inspection { generation, imports, single_use, component })
+    Ok(Inspection { generation, imports, single_use, data_bytes, component })
 }
 
 fn encoding(bytes: &[u8]) -> Result<Encoding, InspectError> {
@@ -79,17 +84,18 @@ fn encoding(bytes: &[u8]) -> Result<Encoding, InspectError> {
     }
 }
 
-/// What stands at a component's top level.
-struct Names {
+/// What stands at a component's top level, and how much data in its modules.
+struct Contents {
     imports: Vec<String>,
     exports: Vec<String>,
     single_use: Option<String>,
+    data_bytes: u64,
 }
 
-fn names(component: &[u8]) -> Result<Names, InspectError> {
+fn contents(component: &[u8]) -> Result<Contents, InspectError> {
     let malformed = |error: wasmparser::BinaryReaderError| InspectError::NotAComponent(error.to_string());
     let (mut imports, mut exports, mut single_use) = (Vec::new(), Vec::new(), None);
-    let mut depth = 0;
+    let (mut depth, mut data_bytes) = (0, 0);
     for payload in Parser::new(0).parse_all(component) {
         match payload.map_err(malformed)? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
@@ -104,6 +110,11 @@ fn names(component: &[u8]) -> Result<Names, InspectError> {
                     exports.push(export.map_err(malformed)?.name.name.to_owned());
                 }
             }
+            Payload::DataSection(section) => {
+                for segment in section {
+                    data_bytes += segment.map_err(malformed)?.data.len() as u64 + SEGMENT_BYTES;
+                }
+            }
             Payload::CustomSection(section) if depth == 0 && single_use.is_none() => {
                 single_use = producers::single_use(&section);
             }
@@ -114,7 +125,7 @@ fn names(component: &[u8]) -> Result<Names, InspectError> {
             return Err(InspectError::NotAComponent(detail));
         }
     }
-    Ok(Names { imports, exports, single_use })
+    Ok(Contents { imports, exports, single_use, data_bytes })
 }
 
 fn generation(exports: &[String]) -> Result<WasiGeneration, InspectError> {

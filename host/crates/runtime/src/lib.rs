@@ -3,9 +3,8 @@
 //! The way of a component through this crate, file by file: [`inspect`] looks at the uploaded bytes
 //! without compiling them; [`compile`] makes native code in a child process and [`cache`] keeps it on
 //! this node; `runtime` loads it; [`component`] answers requests with it, by way of `p2` or `p3`.
-//! [`engine`] holds the two engines (one per WASI generation), `state` what one instance owns, `places` how
-//! many reused ones there may be, `turns` how guests that compute for long share a thread with those that do
-//! not, `pace` who they are.
+//! [`engine`] holds the engines, `state` what one instance owns, `places` how many reused ones there may be, `turns`
+//! how guests that compute for long share a thread with those that do not, `pace` who they are.
 
 pub mod admission;
 pub mod body;

@@ -17,7 +17,7 @@ use crate::compile::{CompileError, CompilePolicy, Compiler, Unfinished};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
-use crate::engine::{self, CompileEffort, PoolSize, WasiGeneration};
+use crate::engine::{self, CompileEffort, EngineKind, InitialMemory, PoolSize, WasiGeneration};
 use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
 use crate::log_sink::{AppLog, LogSink};
@@ -43,8 +43,8 @@ pub struct RuntimePolicy {
 
 /// The engines, the compiler, and what all components of a node share.
 pub struct Runtime {
-    p2: Serving,
-    p3: Serving,
+    /// In the order of [`EngineKind::ALL`].
+    serving: [Serving; 4],
     compiler: Compiler,
     cache: CodeCache,
     node_slots: Arc<Semaphore>,
@@ -55,6 +55,7 @@ pub struct Runtime {
 }
 
 struct Serving {
+    kind: EngineKind,
     engine: Engine,
     linker: Linker<InstanceState>,
     fingerprint: String,
@@ -76,7 +77,7 @@ pub enum PrepareError {
 }
 
 impl Runtime {
-    /// Makes both engines and their pools, and starts the ticker.
+    /// Makes the engines and their pools, and starts the ticker.
     pub fn new(policy: RuntimePolicy, log: LogSink) -> Result<Self, String> {
         let to_text = |error: wasmtime::Error| format!("{error:#}");
         let idle_max = policy.instances_max / 4 + 1;
@@ -85,14 +86,16 @@ impl Runtime {
             memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
         };
         let effort = policy.compile.effort;
-        let p2 = Serving::new(WasiGeneration::P2, effort, size).map_err(to_text)?;
-        let p3 = Serving::new(WasiGeneration::P3, effort, size).map_err(to_text)?;
-        engine::start_ticker([&p2.engine, &p3.engine]).map_err(|error| error.to_string())?;
-        let cache = CodeCache::open(policy.cache.clone(), [&p2.fingerprint, &p3.fingerprint])
+        let [p2_copied, p2_mapped, p3_copied, p3_mapped] =
+            EngineKind::ALL.map(|kind| Serving::new(kind, effort, size).map_err(to_text));
+        let serving = [p2_copied?, p2_mapped?, p3_copied?, p3_mapped?];
+        engine::start_ticker(serving.iter().map(|serving| &serving.engine))
+            .map_err(|error| error.to_string())?;
+        let fingerprints: Vec<&str> = serving.iter().map(|serving| &*serving.fingerprint).collect();
+        let cache = CodeCache::open(policy.cache.clone(), &fingerprints)
             .map_err(|error| format!("{}: {error}", policy.cache.display()))?;
         Ok(Self {
-            p2,
-            p3,
+            serving,
             compiler: Compiler::new(policy.compile),
             cache,
             node_slots: Arc::new(Semaphore::new(policy.instances_max as usize)),
@@ -116,12 +119,12 @@ impl Runtime {
         config: Arc<ReleaseConfig>,
     ) -> Result<(Component, WasiGeneration), PrepareError> {
         // Only what was looked at once is compiled, so code that is there answers for its component.
-        let generations = [WasiGeneration::P2, WasiGeneration::P3];
-        for generation in
-            generations.into_iter().filter(|other| generation_hint.is_none_or(|hint| hint == *other))
-        {
-            if let Some(code) = self.cached(&labels.app, digest, generation) {
-                return Ok((self.link(code, generation, labels, limits, config)?, generation));
+        for serving in &self.serving {
+            let generation = serving.kind.generation;
+            if generation_hint.is_none_or(|hint| hint == generation)
+                && let Some(code) = self.cached(&labels.app, digest, serving)
+            {
+                return Ok((self.link(code, serving, labels, limits, config)?, generation));
             }
         }
         let read = std::fs::read(path).map_err(|error| match error.kind() {
@@ -133,29 +136,32 @@ impl Runtime {
         }
         let inspection = inspect(&read)?;
         let generation = inspection.generation;
-        let code = match self.cached(&labels.app, digest, generation) {
+        let serving = self.serving(generation, InitialMemory::of_data(inspection.data_bytes));
+        let code = match self.cached(&labels.app, digest, serving) {
             Some(code) => code,
-            None => self.compile(&labels.app, path, digest, &inspection.component, generation).await?,
+            None => self.compile(&labels.app, path, digest, &inspection.component, serving).await?,
         };
-        Ok((self.link(code, generation, labels, limits, config)?, generation))
+        Ok((self.link(code, serving, labels, limits, config)?, generation))
     }
 
     /// Removes a component's compiled code from this node's cache.
     pub fn forget(&self, digest: Digest) {
-        for serving in [&self.p2, &self.p3] {
+        for serving in &self.serving {
             self.cache.remove(&self.cache.code_path(&digest.hex(), &serving.fingerprint));
         }
     }
 
-    fn serving(&self, generation: WasiGeneration) -> &Serving {
-        match generation {
-            WasiGeneration::P2 => &self.p2,
-            WasiGeneration::P3 => &self.p3,
+    fn serving(&self, generation: WasiGeneration, memory: InitialMemory) -> &Serving {
+        let [p2_copied, p2_mapped, p3_copied, p3_mapped] = &self.serving;
+        match (generation, memory) {
+            (WasiGeneration::P2, InitialMemory::Copied) => p2_copied,
+            (WasiGeneration::P2, InitialMemory::Mapped) => p2_mapped,
+            (WasiGeneration::P3, InitialMemory::Copied) => p3_copied,
+            (WasiGeneration::P3, InitialMemory::Mapped) => p3_mapped,
         }
     }
 
-    fn cached(&self, app: &AppName, digest: Digest, generation: WasiGeneration) -> Option<WasmComponent> {
-        let serving = self.serving(generation);
+    fn cached(&self, app: &AppName, digest: Digest, serving: &Serving) -> Option<WasmComponent> {
         let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
         if !self.cache.is_sealed(&code) {
             return None;
@@ -179,9 +185,8 @@ impl Runtime {
         path: &Path,
         digest: Digest,
         component: &[u8],
-        generation: WasiGeneration,
+        serving: &Serving,
     ) -> Result<WasmComponent, PrepareError> {
-        let serving = self.serving(generation);
         let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
         let unsealed = self.cache.unsealed_path(&digest.hex());
         let started = std::time::Instant::now();
@@ -191,9 +196,9 @@ impl Runtime {
             let input = unsealed.with_extension("component.unsealed");
             let _removed = Unfinished(Some(&input));
             std::fs::write(&input, component)?;
-            self.compiler.compile(generation, &input, &unsealed).await
+            self.compiler.compile(serving.kind, &input, &unsealed).await
         } else {
-            self.compiler.compile(generation, path, &unsealed).await
+            self.compiler.compile(serving.kind, path, &unsealed).await
         };
         compiled?;
         self.cache.seal(&unsealed, &code)?;
@@ -205,13 +210,13 @@ impl Runtime {
     fn link(
         &self,
         code: WasmComponent,
-        generation: WasiGeneration,
+        serving: &Serving,
         labels: ComponentLabels,
         limits: Limits,
         config: Arc<ReleaseConfig>,
     ) -> Result<Component, PrepareError> {
         let link_error = |error: wasmtime::Error| PrepareError::Link(format!("{error:#}"));
-        let serving = self.serving(generation);
+        let generation = serving.kind.generation;
         let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
         let config = config::is_imported(&code, &serving.engine).then_some(config);
         let idle_slots = self.idle_slots.clone();
@@ -239,20 +244,20 @@ fn file_head(path: &Path) -> std::io::Result<Option<[u8; 8]>> {
 }
 
 impl Serving {
-    fn new(generation: WasiGeneration, effort: CompileEffort, size: PoolSize) -> wasmtime::Result<Self> {
-        let engine = engine::serving_engine(generation, effort, size)?;
+    fn new(kind: EngineKind, effort: CompileEffort, size: PoolSize) -> wasmtime::Result<Self> {
+        let engine = engine::serving_engine(kind, effort, size)?;
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         add_streams_to_linker(&mut linker)?;
         add_config_to_linker(&mut linker)?;
         logging::add_to_linker(&mut linker)?;
-        if generation == WasiGeneration::P3 {
+        if kind.generation == WasiGeneration::P3 {
             wasmtime_wasi::p3::add_to_linker(&mut linker)?;
             wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         }
         let fingerprint = engine::fingerprint(&engine);
-        Ok(Self { engine, linker, fingerprint })
+        Ok(Self { kind, engine, linker, fingerprint })
     }
 
     /// Maps native code; its pages are shared with the page cache until they are written to.

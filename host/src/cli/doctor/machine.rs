@@ -14,8 +14,9 @@ use crate::config::Config;
 const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
 /// The first kernel with the PAGEMAP_SCAN ioctl, which makes cleaning a used instance cheap.
 const KERNEL_PAGEMAP_SCAN: (u32, u32) = (6, 7);
-/// Maps of one pooled instance: its memory's accessible part and guard, its stack and guard, its tables.
-const MAPS_PER_INSTANCE: u64 = 6;
+/// Maps of one instance: a stack and its guard in each of the four pools, which have a quarter more for those that wait
+/// for a request; and, in one of them, the parts of its memory and its tables.
+const MAPS_PER_INSTANCE: u64 = 14;
 /// Maps of everything else: threads, libraries, the allocator, and four for each mapped release of 1,000 apps.
 const MAPS_BESIDES: u64 = 6_000;
 /// Descriptors of everything but connections: listeners, database, mapped releases, open assets.

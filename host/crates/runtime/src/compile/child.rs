@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
 use super::{Answer, Job};
-use crate::engine::{CompileEffort, WasiGeneration, compiler_engine};
+use crate::engine::{CompileEffort, EngineKind, compiler_engine};
 
 /// How much of an error's text is told.
 const REFUSAL_CHARS_MAX: usize = 16 * 1024;
@@ -46,8 +46,8 @@ fn serve(mut prepared: Result<Compilation, String>) -> io::Result<()> {
 struct Compilation {
     effort: CompileEffort,
     cpu_s: u64,
-    /// Of the generations that were asked for.
-    engines: Vec<(WasiGeneration, Engine)>,
+    /// Those that were asked for.
+    engines: Vec<(EngineKind, Engine)>,
 }
 
 impl Compilation {
@@ -68,22 +68,22 @@ impl Compilation {
     }
 
     fn run(&mut self, job: &str) -> Result<(), String> {
-        let Job { generation, input, output } =
+        let Job { kind, input, output } =
             serde_json::from_str(job).map_err(|error| format!("bad job: {error}"))?;
         limit_cpu(self.cpu_s).map_err(|error| format!("setting limits: {error}"))?;
         let input = OsStr::from_bytes(&input);
         let component = std::fs::read(input).map_err(|error| format!("reading the input: {error}"))?;
-        let engine = self.engine(generation)?;
+        let engine = self.engine(kind)?;
         let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
         std::fs::write(OsStr::from_bytes(&output), code).map_err(|error| format!("writing the code: {error}"))
     }
 
-    fn engine(&mut self, generation: WasiGeneration) -> Result<Engine, String> {
-        if let Some((_, engine)) = self.engines.iter().find(|(of, _)| *of == generation) {
+    fn engine(&mut self, kind: EngineKind) -> Result<Engine, String> {
+        if let Some((_, engine)) = self.engines.iter().find(|(of, _)| *of == kind) {
             return Ok(engine.clone());
         }
-        let engine = compiler_engine(generation, self.effort).map_err(|error| format!("{error:#}"))?;
-        self.engines.push((generation, engine.clone()));
+        let engine = compiler_engine(kind, self.effort).map_err(|error| format!("{error:#}"))?;
+        self.engines.push((kind, engine.clone()));
         Ok(engine)
     }
 }

@@ -30,6 +30,18 @@ fn what_is_offered_is_accepted_by_its_generation() {
 }
 
 #[test]
+fn data_of_all_modules_counts_with_what_each_segment_costs() {
+    let module = |data: &str| format!("(core module (memory 1) (data (i32.const 0) \"{data}\"))");
+    let component = format!(
+        "(component {} (component {}) (instance $i) (export \"{P2_HANDLER}\" (instance $i)))",
+        module("eleven more"),
+        module("five!"),
+    );
+    let component = wat::parse_str(component).unwrap();
+    assert_eq!(inspect(&component).unwrap().data_bytes, 11 + 5 + 2 * SEGMENT_BYTES);
+}
+
+#[test]
 fn imports_are_translated() {
     for (import, handler, says) in [
         (
