@@ -81,7 +81,7 @@ impl WasiGeneration {
 #[serde(rename_all = "kebab-case")]
 pub enum InitialMemory {
     /// They are copied. An instance may then have any slot, so all apps share a few, which the processor has in its
-    /// caches: with a slot for each app, 64 apps in turn take a fifth longer for a hello.
+    /// caches: with slots for each app, a hello of 64 in turn takes up to a fifth longer.
     Copied,
     /// The file of compiled code is mapped, and the kernel copies what is written to. A slot keeps that mapping for the
     /// next instance of its component: most of the data of JavaScript and Python is only read, or not even that.
