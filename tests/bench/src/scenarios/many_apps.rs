@@ -1,4 +1,5 @@
-//! Many apps in turn: each needs warm slots of its own in the pool, and what it works on has left the caches.
+//! Many apps in turn: what each works on has left the processor's caches. A hello has so little data that all of them share
+//! sandboxes; apps with more need warm slots of their own in the pool, which is not measured here.
 
 use anyhow::Result;
 
@@ -11,7 +12,7 @@ use crate::report::{Bar, Report};
 use crate::wrk::Target;
 
 const APPS: u32 = 64;
-/// As many as `idle_apps` loads. With too few warm slots, each call would map a memory anew: 0.25 and less.
+/// As many as `idle_apps` loads.
 const MOST_APPS: u32 = 500;
 const MOST_BAR: f64 = 0.5;
 const CONNECTIONS: u32 = 32;
