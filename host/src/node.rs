@@ -114,7 +114,11 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
     };
     let (log_sink, log_queue) = log_queue();
     let runtime = Runtime::new(policy, log_sink.clone());
-    let runtime = Arc::new(runtime.map_err(|error| anyhow!("starting the sandboxes: {error}"))?);
+    let runtime = Arc::new(runtime.map_err(|error| {
+        anyhow!(
+            "starting the sandboxes: {error}; if memory is what lacks, see `typecase doctor` on memory maps"
+        )
+    })?);
     let app_logs = LogKeeper::start(&config.log, &data.join("log"), &config.node.name, log_sink, log_queue)
         .context("starting the logs of apps")?;
 

@@ -180,11 +180,11 @@ async fn ten_thousand_traps_leave_no_trace_in_memory() {
     bystander::assert_serves(&node).await;
 }
 
-/// More apps than wait in sandboxes of their own, so that they take over each other's.
+/// More apps than there are memories (two and a half times `instances_max`), so that they take over each other's.
 #[tokio::test]
 async fn a_sandbox_holds_nothing_of_the_app_before() {
     const APPS: u32 = 24;
-    let node = TestNode::start().await;
+    let node = TestNode::builder().config("limits", "instances_max", 4).start().await;
     for number in 0..APPS {
         node.publish_wasm(&format!("app-{number}"), guests::component(&guests::guest("residue"))).await;
     }

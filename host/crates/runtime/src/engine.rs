@@ -13,6 +13,8 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use crate::swap::may_be_swapped;
+
 /// How often a computing guest is interrupted, in milliseconds; also the grain of `cpu_ms`.
 ///
 /// A request of another app waits for at most one such slice at a time.
@@ -40,12 +42,12 @@ const MAPPED_WARM_SLOTS_PER_CORE: u32 = 640;
 /// The same in a pool of copied memories, where a slot is as good as any other. So few stay in a core's own cache.
 const COPIED_WARM_SLOTS_PER_CORE: u32 = 8;
 
-/// Data of a component whose memories are copied. Beyond some 32 KiB copying costs more than what it saves.
+/// Data of a component whose memories are copied. With some 32 KiB copying costs as much as it saves.
 const COPIED_BYTES_MAX: u64 = 16 * 1024;
 
-/// Memories in one pool. Each takes 4 GiB of address space, so that no access needs a check; four pools of so many
-/// take 84 of 128 TiB, and an allocator may have put something anywhere between them.
-const MEMORIES_MAX: u32 = 5_200;
+/// Memories in one pool. Each takes 4 GiB of address space and a guard of 32 MiB, so that no access needs a check; four
+/// pools of so many take 82 of 128 TiB, and an allocator may have put something anywhere between them.
+pub const MEMORIES_MAX: u32 = 5_200;
 
 /// JavaScript engines have tables of about ten thousand functions.
 const TABLE_ELEMENTS_MAX: usize = 100_000;
@@ -81,7 +83,7 @@ impl WasiGeneration {
 #[serde(rename_all = "kebab-case")]
 pub enum InitialMemory {
     /// They are copied. An instance may then have any slot, so all apps share a few, which the processor has in its
-    /// caches: with slots for each app, a hello of 64 in turn takes up to a fifth longer.
+    /// caches: with slots for each app, a hello of 64 in turn takes up to a fifth more of it.
     Copied,
     /// The file of compiled code is mapped, and the kernel copies what is written to. A slot keeps that mapping for the
     /// next instance of its component: most of the data of JavaScript and Python is only read, or not even that.
@@ -184,7 +186,7 @@ pub fn serving_engine(kind: EngineKind, effort: CompileEffort, size: PoolSize) -
         .max_memory_size(size.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_unused_warm_slots(warm_slots_max(kind.memory, memories_max));
-    if PoolingAllocationConfig::is_pagemap_scan_available() {
+    if PoolingAllocationConfig::is_pagemap_scan_available() && !may_be_swapped() {
         // Only touched pages are reset, and they stay mapped: no system call and no fault per request.
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
@@ -204,7 +206,8 @@ fn warm_slots_max(memory: InitialMemory, memories_max: u32) -> u32 {
     per_core.saturating_mul(cores).min(memories_max)
 }
 
-/// Names everything that native code depends on: wasmtime's version, its settings, this CPU's features.
+/// Names everything that native code depends on: wasmtime's version, its settings, this CPU's features; and what decides
+/// which engine it is for.
 ///
 /// Code with another fingerprint is never loaded.
 pub fn fingerprint(engine: &Engine) -> String {
@@ -219,6 +222,8 @@ pub fn fingerprint(engine: &Engine) -> String {
     }
     let mut hasher = Sha(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    // Code that was made under another rule would be found in its former place.
+    COPIED_BYTES_MAX.hash(&mut hasher);
     let digest = hasher.0.finalize();
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -242,4 +247,29 @@ pub fn start_ticker<'a>(engines: impl Iterator<Item = &'a Engine>) -> std::io::R
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_data_is_copied() {
+        assert_eq!(InitialMemory::of_data(0), InitialMemory::Copied);
+        assert_eq!(InitialMemory::of_data(COPIED_BYTES_MAX), InitialMemory::Copied);
+        assert_eq!(InitialMemory::of_data(COPIED_BYTES_MAX + 1), InitialMemory::Mapped);
+    }
+
+    #[test]
+    fn code_is_for_the_engine_of_its_kind_alone() {
+        let size = PoolSize { instances_max: 1, memory_bytes_max: 1 << 20 };
+        let serving = EngineKind::ALL
+            .map(|kind| fingerprint(&serving_engine(kind, CompileEffort::Full, size).unwrap()));
+        let compiler =
+            EngineKind::ALL.map(|kind| fingerprint(&compiler_engine(kind, CompileEffort::Full).unwrap()));
+        assert_eq!(serving, compiler);
+        for (index, one) in serving.iter().enumerate() {
+            assert!(!serving[..index].contains(one), "{serving:?}");
+        }
+    }
 }

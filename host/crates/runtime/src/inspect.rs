@@ -25,7 +25,7 @@ pub struct Inspection<'a> {
     pub imports: Vec<String>,
     /// The tool that made it, if an instance of such a component answers no second request.
     pub single_use: Option<String>,
-    /// What new instances have in their memories, with some bytes for each segment of it.
+    /// Bytes of the data segments of all its modules, passive ones too, with some for each segment.
     pub data_bytes: u64,
     /// The component; owned when it had to be made from a core module.
     pub component: Cow<'a, [u8]>,

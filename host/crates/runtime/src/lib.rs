@@ -4,7 +4,8 @@
 //! without compiling them; [`compile`] makes native code in a child process and [`cache`] keeps it on
 //! this node; `runtime` loads it; [`component`] answers requests with it, by way of `p2` or `p3`.
 //! [`engine`] holds the engines, `state` what one instance owns, `places` how many reused ones there may be, `turns`
-//! how guests that compute for long share a thread with those that do not, `pace` who they are.
+//! how guests that compute for long share a thread with those that do not, `pace` who they are, `swap` whether used
+//! sandboxes can be cleaned the cheap way.
 
 pub mod admission;
 pub mod body;
@@ -30,13 +31,14 @@ mod places;
 pub mod request;
 mod runtime;
 mod state;
+mod swap;
 mod turns;
 
 pub use body::GuestBody;
 pub use compile::CompilePolicy;
 pub use component::Component;
 pub use config::ReleaseConfig;
-pub use engine::{CompileEffort, WasiGeneration};
+pub use engine::{CompileEffort, MEMORIES_MAX, WasiGeneration};
 pub use error::{CallError, CallErrorKind};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use labels::ComponentLabels;
@@ -44,3 +46,4 @@ pub use log_sink::{APP_BYTES_PER_SECOND, LogQueue, LogSink, NoEntry, Received, l
 pub use pace::BeforeGuest;
 pub use request::{BodyFate, RequestBody};
 pub use runtime::{PrepareError, Runtime, RuntimePolicy};
+pub use swap::may_be_swapped;

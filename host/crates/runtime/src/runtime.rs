@@ -26,6 +26,7 @@ use crate::p2::P2;
 use crate::p3::P3;
 use crate::pace::{BeforeGuest, Pace};
 use crate::state::{InstanceState, add_config_to_linker, add_streams_to_linker};
+use crate::swap::may_be_swapped;
 
 /// The operator's side of the runtime.
 #[derive(Debug, Clone)]
@@ -43,7 +44,7 @@ pub struct RuntimePolicy {
 
 /// The engines, the compiler, and what all components of a node share.
 pub struct Runtime {
-    /// In the order of [`EngineKind::ALL`].
+    /// One of each kind.
     serving: [Serving; 4],
     compiler: Compiler,
     cache: CodeCache,
@@ -85,10 +86,16 @@ impl Runtime {
             instances_max: policy.instances_max + idle_max,
             memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
         };
+        if may_be_swapped() {
+            tracing::warn!(
+                "the kernel may swap out this node's memory, so it cleans sandboxes the slow way; `typecase doctor` says how \
+                 to change that"
+            );
+        }
         let effort = policy.compile.effort;
-        let [p2_copied, p2_mapped, p3_copied, p3_mapped] =
+        let [first, second, third, fourth] =
             EngineKind::ALL.map(|kind| Serving::new(kind, effort, size).map_err(to_text));
-        let serving = [p2_copied?, p2_mapped?, p3_copied?, p3_mapped?];
+        let serving = [first?, second?, third?, fourth?];
         engine::start_ticker(serving.iter().map(|serving| &serving.engine))
             .map_err(|error| error.to_string())?;
         let fingerprints: Vec<&str> = serving.iter().map(|serving| &*serving.fingerprint).collect();
@@ -136,7 +143,8 @@ impl Runtime {
         }
         let inspection = inspect(&read)?;
         let generation = inspection.generation;
-        let serving = self.serving(generation, InitialMemory::of_data(inspection.data_bytes));
+        let memory = InitialMemory::of_data(inspection.data_bytes);
+        let serving = self.serving(EngineKind { generation, memory });
         let code = match self.cached(&labels.app, digest, serving) {
             Some(code) => code,
             None => self.compile(&labels.app, path, digest, &inspection.component, serving).await?,
@@ -151,14 +159,9 @@ impl Runtime {
         }
     }
 
-    fn serving(&self, generation: WasiGeneration, memory: InitialMemory) -> &Serving {
-        let [p2_copied, p2_mapped, p3_copied, p3_mapped] = &self.serving;
-        match (generation, memory) {
-            (WasiGeneration::P2, InitialMemory::Copied) => p2_copied,
-            (WasiGeneration::P2, InitialMemory::Mapped) => p2_mapped,
-            (WasiGeneration::P3, InitialMemory::Copied) => p3_copied,
-            (WasiGeneration::P3, InitialMemory::Mapped) => p3_mapped,
-        }
+    fn serving(&self, kind: EngineKind) -> &Serving {
+        let [first, others @ ..] = &self.serving;
+        others.iter().find(|other| other.kind == kind).unwrap_or(first)
     }
 
     fn cached(&self, app: &AppName, digest: Digest, serving: &Serving) -> Option<WasmComponent> {

@@ -14,9 +14,12 @@ use crate::config::Config;
 const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
 /// The first kernel with the PAGEMAP_SCAN ioctl, which makes cleaning a used instance cheap.
 const KERNEL_PAGEMAP_SCAN: (u32, u32) = (6, 7);
-/// Maps of one instance: a stack and its guard in each of the four pools, which have a quarter more for those that wait
-/// for a request; and, in one of them, the parts of its memory and its tables.
-const MAPS_PER_INSTANCE: u64 = 14;
+/// A stack and its guard in each of the four pools, from the start.
+const STACK_MAPS_PER_INSTANCE: u64 = 8;
+/// The parts of a memory that was used: before its data, the data, after it, and what is not accessible yet.
+const MAPS_PER_MEMORY: u64 = 4;
+/// Pools whose memories have that many.
+const MAPPED_POOLS: u64 = 2;
 /// Maps of everything else: threads, libraries, the allocator, and four for each mapped release of 1,000 apps.
 const MAPS_BESIDES: u64 = 6_000;
 /// Descriptors of everything but connections: listeners, database, mapped releases, open assets.
@@ -28,6 +31,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![data_folder(&config.node.data), disk_free(&config.node.data)];
     findings.extend(cli_token(&config.node.data.join(CLI_TOKEN_FILE)));
     findings.push(kernel());
+    findings.push(swap(typecase_runtime::may_be_swapped()));
     findings.extend(map_count(config.limits.instances_max));
     findings.push(open_files(config.limits.connections_max));
     findings
@@ -107,21 +111,42 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
+fn swap(may_be_swapped: bool) -> Finding {
+    match may_be_swapped {
+        false => Finding::new("swap", State::Good, "nothing of this process is swapped out".to_owned()),
+        true => Finding::new(
+            "swap",
+            State::Warning,
+            "there is swap: a node that may use it cleans sandboxes the slow way. Forbid it with `MemorySwapMax=0` in its \
+             systemd unit (memory.swap.max of its cgroup), or `swapoff -a`"
+                .to_owned(),
+        ),
+    }
+}
+
 fn map_count(instances_max: u32) -> Option<Finding> {
     let text = fs::read_to_string("/proc/sys/vm/max_map_count").ok()?;
-    let allowed: u64 = text.trim().parse().ok()?;
-    let needed = u64::from(instances_max) * MAPS_PER_INSTANCE + MAPS_BESIDES;
-    Some(match needed <= allowed {
-        true => Finding::new("memory maps", State::Good, format!("vm.max_map_count is {allowed}")),
-        false => Finding::new(
-            "memory maps",
-            State::Warning,
-            format!(
-                "vm.max_map_count is {allowed}, limits.instances_max = {instances_max} may need {needed}: \
-                 `sysctl -w vm.max_map_count={needed}`, or lower instances_max"
-            ),
-        ),
-    })
+    Some(maps(instances_max, text.trim().parse().ok()?))
+}
+
+fn maps(instances_max: u32, allowed: u64) -> Finding {
+    // Those that wait for a request are a quarter more.
+    let instances = u64::from(instances_max + instances_max / 4 + 1);
+    let memories = (instances * 2).min(u64::from(typecase_runtime::MEMORIES_MAX));
+    let at_start = instances * STACK_MAPS_PER_INSTANCE + MAPS_BESIDES;
+    let needed = at_start + memories * MAPPED_POOLS * MAPS_PER_MEMORY;
+    let (state, verb) = match allowed {
+        _ if needed <= allowed => {
+            return Finding::new("memory maps", State::Good, format!("vm.max_map_count is {allowed}"));
+        }
+        _ if at_start <= allowed => (State::Warning, "may need"),
+        _ => (State::Bad, "needs"),
+    };
+    let text = format!(
+        "vm.max_map_count is {allowed}, limits.instances_max = {instances_max} {verb} {needed}: \
+         `sysctl -w vm.max_map_count={needed}`, or lower instances_max"
+    );
+    Finding::new("memory maps", state, text)
 }
 
 fn open_files(connections_max: u32) -> Finding {
