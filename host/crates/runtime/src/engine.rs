@@ -13,8 +13,6 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::swap::may_be_swapped;
-
 /// How often a computing guest is interrupted, in milliseconds; also the grain of `cpu_ms`.
 ///
 /// A request of another app waits for at most one such slice at a time.
@@ -140,6 +138,8 @@ impl CompileEffort {
 pub struct PoolSize {
     pub instances_max: u32,
     pub memory_bytes_max: usize,
+    /// Freed slots keep the pages that were touched, cleared.
+    pub keeps_pages: bool,
 }
 
 /// What the compiler and the code it makes depend on; the same in the server and in the compile child.
@@ -186,7 +186,7 @@ pub fn serving_engine(kind: EngineKind, effort: CompileEffort, size: PoolSize) -
         .max_memory_size(size.memory_bytes_max)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_unused_warm_slots(warm_slots_max(kind.memory, memories_max));
-    if PoolingAllocationConfig::is_pagemap_scan_available() && !may_be_swapped() {
+    if PoolingAllocationConfig::is_pagemap_scan_available() && size.keeps_pages {
         // Only touched pages are reset, and they stay mapped: no system call and no fault per request.
         pool.pagemap_scan(Enabled::Yes)
             .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT_BYTES)
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn code_is_for_the_engine_of_its_kind_alone() {
-        let size = PoolSize { instances_max: 1, memory_bytes_max: 1 << 20 };
+        let size = PoolSize { instances_max: 1, memory_bytes_max: 1 << 20, keeps_pages: true };
         let serving = EngineKind::ALL
             .map(|kind| fingerprint(&serving_engine(kind, CompileEffort::Full, size).unwrap()));
         let compiler =

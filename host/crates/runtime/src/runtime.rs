@@ -82,16 +82,18 @@ impl Runtime {
     pub fn new(policy: RuntimePolicy, log: LogSink) -> Result<Self, String> {
         let to_text = |error: wasmtime::Error| format!("{error:#}");
         let idle_max = policy.instances_max / 4 + 1;
-        let size = PoolSize {
-            instances_max: policy.instances_max + idle_max,
-            memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
-        };
-        if may_be_swapped() {
+        let may_be_swapped = may_be_swapped();
+        if may_be_swapped {
             tracing::warn!(
                 "the kernel may swap out this node's memory, so it cleans sandboxes the slow way; `typecase doctor` says how \
                  to change that"
             );
         }
+        let size = PoolSize {
+            instances_max: policy.instances_max + idle_max,
+            memory_bytes_max: policy.memory_mb_max as usize * 1024 * 1024,
+            keeps_pages: !may_be_swapped,
+        };
         let effort = policy.compile.effort;
         let [first, second, third, fourth] =
             EngineKind::ALL.map(|kind| Serving::new(kind, effort, size).map_err(to_text));
