@@ -180,13 +180,22 @@ async fn ten_thousand_traps_leave_no_trace_in_memory() {
     bystander::assert_serves(&node).await;
 }
 
-/// More apps than there are memories (two and a half times `instances_max`), so that they take over each other's.
 #[tokio::test]
-async fn a_sandbox_holds_nothing_of_the_app_before() {
+async fn a_copied_memory_holds_nothing_of_the_app_before() {
+    assert_no_residue("residue").await;
+}
+
+#[tokio::test]
+async fn a_mapped_memory_holds_nothing_of_the_app_before() {
+    assert_no_residue("residue-mapped").await;
+}
+
+/// With more apps than there are memories (two and a half times `instances_max`), so that they take over each other's.
+async fn assert_no_residue(guest: &str) {
     const APPS: u32 = 24;
     let node = TestNode::builder().config("limits", "instances_max", 4).start().await;
     for number in 0..APPS {
-        node.publish_wasm(&format!("app-{number}"), guests::component(&guests::guest("residue"))).await;
+        node.publish_wasm(&format!("app-{number}"), guests::component(&guests::guest(guest))).await;
     }
     for number in 0..APPS * 4 {
         let (one, other) = (number % APPS, (number + 1) % APPS);
