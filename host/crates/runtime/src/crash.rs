@@ -19,6 +19,9 @@ impl CallError {
             CallErrorKind::ResourceLimit
         } else if ending.memory_refused_mb.is_some() {
             CallErrorKind::MemoryLimit
+        } else if error.is::<std::io::Error>() {
+            // The kernel refused the sandbox something: say, one more mapping.
+            CallErrorKind::Host
         } else {
             CallErrorKind::Trap
         };
@@ -65,4 +68,20 @@ fn what_happened(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) 
 fn root_cause(error: &wasmtime::Error) -> String {
     let text = error.root_cause().to_string();
     text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_refuses_is_not_the_guests_fault() {
+        let refused = wasmtime::Error::from(std::io::Error::from_raw_os_error(12)).context("a new instance");
+        let error = CallError::from_wasm(&refused, &Ending::default());
+        assert_eq!(error.kind, CallErrorKind::Host);
+        assert_eq!(error.detail, "Cannot allocate memory (os error 12)");
+
+        let trapped = wasmtime::Error::from(Trap::UnreachableCodeReached);
+        assert_eq!(CallError::from_wasm(&trapped, &Ending::default()).kind, CallErrorKind::Trap);
+    }
 }
