@@ -1,26 +1,42 @@
 //! The `typecase` program: where it is, and what a run of it said.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use crate::DEADLINE;
 
 /// The program under test: beside this test's own executable, or where TYPECASE_BIN says.
+///
+/// Cargo does not build it for the tests, which would then try an old one and pass.
 pub fn program() -> PathBuf {
-    let beside = || {
-        let test = std::env::current_exe().ok()?;
-        Some(test.parent()?.parent()?.join("typecase"))
-    };
-    let program = std::env::var_os("TYPECASE_BIN").map(PathBuf::from).or_else(beside).unwrap_or_default();
-    assert!(
-        program.is_file(),
-        "{} is not there: run `cargo build -p typecase`, or set TYPECASE_BIN to the program",
-        program.display()
-    );
-    program
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("TYPECASE_BIN") {
+        Some(program) => PathBuf::from(program),
+        None => built().unwrap_or_else(|why| panic!("{why}: run `cargo build --workspace`")),
+    });
+    PROGRAM.clone()
+}
+
+fn built() -> Result<PathBuf, String> {
+    let test = std::env::current_exe().map_err(|error| error.to_string())?;
+    let program = test.ancestors().nth(2).unwrap_or(&test).join("typecase");
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
+    let made = modified(&program).map_err(|error| format!("{}: {error}", program.display()))?;
+    // Beside what it made, cargo says what it was made from, in the words of a makefile.
+    let rule = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let sources = rule.split_once(": ").map_or("", |(_, sources)| sources.trim_end()).replace("\\ ", "\0");
+    let newer = sources
+        .split(' ')
+        .map(|source| PathBuf::from(source.replace('\0', " ")))
+        .find(|source| modified(source).is_ok_and(|modified| modified > made));
+    match newer {
+        Some(source) => Err(format!("{} is newer than {}", source.display(), program.display())),
+        None => Ok(program),
+    }
 }
 
 /// A command on its embedded defaults, whatever the caller's shell configures for another node.

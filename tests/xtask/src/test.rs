@@ -19,7 +19,9 @@ const NEEDED: &[requirements::Program] = &[
 
 pub fn run(arguments: &[String]) -> Result<()> {
     if let Some(unknown) = arguments.first() {
-        bail!("`cargo xtask test` takes no `{unknown}`; for one test: cargo nextest run NAME");
+        bail!(
+            "`cargo xtask test` takes no `{unknown}`; for one test: cargo build --workspace && cargo nextest run --workspace NAME"
+        );
     }
     requirements::programs(NEEDED)?;
     requirements::component("fmt", "rustfmt")?;
