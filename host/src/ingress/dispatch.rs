@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use typecase_bundle::assets::{AssetRequest, method_not_allowed, respond};
-use typecase_runtime::{BodyFate, CallErrorKind, GuestBody, RequestBody};
+use typecase_runtime::{BodyFate, CallError, GuestBody, RequestBody};
 
 use super::error_page::ErrorPage;
 use super::routes::LiveRelease;
@@ -121,8 +121,8 @@ fn not_found(app: &typecase_model::AppName) -> ErrorPage {
 pub enum HealthError {
     #[error("the health path `{path}` answered {status}: it must answer below 500")]
     Status { path: String, status: u16 },
-    #[error("the health path `{path}` failed: {}: {detail}", kind.code())]
-    Call { path: String, kind: CallErrorKind, detail: String },
+    #[error("the health path `{path}` failed: {error}")]
+    Call { path: String, error: CallError },
     #[error("the health path `{path}` did not answer within {} s", HEALTH_TIMEOUT.as_secs())]
     Timeout { path: String },
     #[error("the health path `{path}` is not a path")]
@@ -145,7 +145,7 @@ pub async fn check_health(release: &LiveRelease) -> Result<(), HealthError> {
     let called = tokio::time::timeout(HEALTH_TIMEOUT, component.call(request, false, request_id)).await;
     match called {
         Err(_) => Err(HealthError::Timeout { path: path() }),
-        Ok(Err(error)) => Err(HealthError::Call { path: path(), kind: error.kind, detail: error.detail }),
+        Ok(Err(error)) => Err(HealthError::Call { path: path(), error }),
         Ok(Ok(response)) if response.status().is_server_error() => {
             Err(HealthError::Status { path: path(), status: response.status().as_u16() })
         }

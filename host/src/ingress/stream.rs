@@ -33,7 +33,7 @@ impl Stream {
         let mut body = self.body.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(body) = &mut *body else {
             let detail = "the client stopped reading the answer".to_owned();
-            return Poll::Ready(Some(Err(CallError { kind: CallErrorKind::ClientTimeout, detail })));
+            return Poll::Ready(Some(Err(CallError::new(CallErrorKind::ClientTimeout, detail))));
         };
         let poll = Pin::new(body).poll_frame(cx);
         let handed_ms = if poll.is_ready() { self.origin.elapsed().as_millis() as u64 } else { WANTED };

@@ -118,11 +118,17 @@ impl Preparer {
             return Err(NotPrepared::Interrupted("no serving thread".into()));
         };
         let checked = live.clone();
-        shard
+        let health = shard
             .spawn(async move { check_health(&checked).await })
             .await
-            .map_err(|error| NotPrepared::Interrupted(error.to_string()))??;
-        Ok(live)
+            .map_err(|error| NotPrepared::Interrupted(error.to_string()))?;
+        match (health, &live.component) {
+            (Err(HealthError::Call { path, mut error }), Some(component)) => {
+                error.detail = component.explain(&error).await;
+                Err(HealthError::Call { path, error }.into())
+            }
+            (health, _) => Ok(health.map(|()| live)?),
+        }
     }
 
     async fn unpacked(&self, release: &Release) -> Result<Unpacked, NotPrepared> {

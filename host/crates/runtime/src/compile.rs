@@ -2,7 +2,8 @@
 //!
 //! A compiler run on hostile input can take minutes and gigabytes, which wasmtime does not call a bug; in a
 //! child it can neither stall nor take down the server that goes on serving. A child compiles one component and ends;
-//! with [`CompileEffort::Little`] it stays for the next one, which is often nearly the same.
+//! with [`CompileEffort::Little`] it stays for the next one, which is often nearly the same. Debug information is read in
+//! such a child, too.
 
 mod child;
 mod worker;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use crate::crash::dwarf::Symbol;
 use crate::engine::{CompileEffort, EngineKind};
 use worker::{Worker, WorkerError};
 
@@ -21,6 +23,9 @@ pub use child::child_main;
 
 /// The hidden command of the binary that [`child_main`] serves.
 pub const CHILD_COMMAND: &str = "compile-component";
+
+const SYMBOLS_MEMORY_MB: u32 = 1_024;
+const SYMBOLS_TIMEOUT_MS: u32 = 5_000;
 
 /// The bounds of one compilation.
 #[derive(Debug, Clone)]
@@ -54,17 +59,26 @@ pub enum CompileError {
 
 /// What a child is asked for, a line of JSON each. Paths are bytes: not all are Unicode.
 #[derive(Debug, Serialize, Deserialize)]
-struct Job {
-    kind: EngineKind,
-    input: Vec<u8>,
-    output: Vec<u8>,
+enum Job {
+    Compile {
+        kind: EngineKind,
+        input: Vec<u8>,
+        output: Vec<u8>,
+    },
+    /// What the source has at these offsets into a component.
+    Symbols {
+        component: Vec<u8>,
+        offsets: Vec<usize>,
+    },
 }
 
 /// What it answers, a line each too.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
-    /// None: the code is in the output file.
+    /// None: it is done; code is in the output file.
     refusal: Option<String>,
+    /// For each offset.
+    symbols: Vec<Vec<Symbol>>,
 }
 
 /// Starts compile children, a few at a time.
@@ -72,6 +86,8 @@ struct Answer {
 pub struct Compiler {
     policy: CompilePolicy,
     turns: Semaphore,
+    /// Symbols are asked for one at a time.
+    symbol_turn: Semaphore,
     /// Children that wait for their next job.
     kept: Mutex<Vec<Worker>>,
 }
@@ -79,7 +95,7 @@ pub struct Compiler {
 impl Compiler {
     pub fn new(policy: CompilePolicy) -> Self {
         let turns = Semaphore::new(policy.concurrency.max(1) as usize);
-        Self { policy, turns, kept: Mutex::default() }
+        Self { policy, turns, symbol_turn: Semaphore::new(1), kept: Mutex::default() }
     }
 
     /// Compiles the component at `input` to native code at `output`. Dropping the future kills the child, and leaves
@@ -87,7 +103,7 @@ impl Compiler {
     pub async fn compile(&self, kind: EngineKind, input: &Path, output: &Path) -> Result<(), CompileError> {
         let _turn = self.turns.acquire().await;
         let mut unfinished = Unfinished(Some(output));
-        let job = Job { kind, input: bytes(input), output: bytes(output) };
+        let job = Job::Compile { kind, input: bytes(input), output: bytes(output) };
         let deadline = Duration::from_millis(u64::from(self.policy.timeout_ms));
         match tokio::time::timeout(deadline, self.run(&job)).await {
             Err(_) => Err(CompileError::Timeout(self.policy.timeout_ms)),
@@ -101,7 +117,29 @@ impl Compiler {
         }
     }
 
-    /// One job, by a child that is there or by a new one.
+    /// What the source of the component has at each of these offsets into its file. None if it does not say, or not
+    /// within the bounds of time and memory.
+    pub(crate) async fn symbols(&self, component: &Path, offsets: &[usize]) -> Option<Vec<Vec<Symbol>>> {
+        let _turn = self.symbol_turn.acquire().await;
+        let job = Job::Symbols { component: bytes(component), offsets: offsets.to_vec() };
+        let policy = CompilePolicy {
+            memory_mb: SYMBOLS_MEMORY_MB,
+            timeout_ms: SYMBOLS_TIMEOUT_MS,
+            concurrency: 1,
+            effort: CompileEffort::Full,
+        };
+        let asked = async {
+            let mut worker = Worker::start(&policy)?;
+            let answer = worker.run(&job).await?;
+            worker.end().await;
+            Ok::<_, WorkerError>(answer)
+        };
+        let deadline = Duration::from_millis(u64::from(SYMBOLS_TIMEOUT_MS));
+        let answer = tokio::time::timeout(deadline, asked).await.ok()?.ok()?;
+        (answer.refusal.is_none() && answer.symbols.len() == offsets.len()).then_some(answer.symbols)
+    }
+
+    /// One compilation, by a child that is there or by a new one.
     async fn run(&self, job: &Job) -> Result<Option<String>, WorkerError> {
         // One that has ended while it waited, for want of memory perhaps, says nothing about this job.
         if let Some(mut kept) = self.take_kept()

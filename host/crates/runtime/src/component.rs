@@ -59,7 +59,7 @@ impl Component {
             Err(error)
                 if error.kind == CallErrorKind::Timeout && body_fate.is_some_and(|fate| fate.awaited()) =>
             {
-                Err(CallError { kind: CallErrorKind::ClientTimeout, detail: error.detail })
+                Err(CallError { kind: CallErrorKind::ClientTimeout, ..error })
             }
             result => result,
         };
@@ -67,6 +67,13 @@ impl Component {
             context.report(error, &request_id);
         }
         result
+    }
+
+    /// The whole report of a failed call: what happened, and where in the source, which may take some seconds to find out.
+    ///
+    /// Must be called on the control plane's runtime: a child process is asked.
+    pub async fn explain(&self, error: &CallError) -> String {
+        self.0.context.explain(error).await
     }
 
     /// Requests that have an instance, and requests that wait for one.

@@ -1,6 +1,7 @@
 //! What all calls of one component share: whose they are, their limits, and where failures are told.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use metrics::counter;
 use tokio::sync::Semaphore;
@@ -9,6 +10,7 @@ use wasmtime::{Engine, Store};
 
 use crate::config::{ConfigSnapshot, ReleaseConfig};
 use crate::cpu::CpuMeter;
+use crate::crash::symbols::Symbols;
 use crate::engine::WasiGeneration;
 use crate::error::{CallError, CallErrorKind};
 use crate::log_sink::{AppLog, Words};
@@ -17,6 +19,7 @@ use crate::state::InstanceState;
 
 pub(crate) struct Context {
     log: Arc<AppLog>,
+    symbols: Arc<Symbols>,
     pub(crate) limits: Limits,
     /// The node's allowance of instances that wait for a request.
     pub(crate) idle_slots: Arc<Semaphore>,
@@ -30,6 +33,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(
         log: AppLog,
+        symbols: Arc<Symbols>,
         limits: Limits,
         idle_slots: Arc<Semaphore>,
         config: Option<Arc<ReleaseConfig>>,
@@ -38,7 +42,7 @@ impl Context {
         pace: Pace,
     ) -> Arc<Self> {
         let log = Arc::new(log);
-        Arc::new(Self { log, limits, idle_slots, config, generation, engine, pace })
+        Arc::new(Self { log, symbols, limits, idle_slots, config, generation, engine, pace })
     }
 
     pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
@@ -60,6 +64,10 @@ impl Context {
         self.limits.reuse > 1 && self.generation == WasiGeneration::P3
     }
 
+    pub(crate) async fn explain(&self, error: &CallError) -> String {
+        self.symbols.report_in_full(error).await
+    }
+
     /// Reports a failed call once, where it is known best; the client learns the kind and the request id.
     pub(crate) fn report(&self, error: &CallError, request_id: &Arc<str>) {
         let app = &self.log.labels.app;
@@ -69,13 +77,17 @@ impl Context {
             tracing::debug!(app.name = %app, request.id = &**request_id, "{error}");
             return;
         }
-        let words = Words {
-            level: EntryLevel::Error,
-            source: EntrySource::Host,
-            message: &error.detail,
-            context: None,
-            error_code: Some(error.kind.code()),
-        };
-        self.log.write(request_id, &words);
+        let (log, request_id, error_code) = (self.log.clone(), request_id.clone(), error.kind.code());
+        let at = SystemTime::now();
+        self.symbols.report_when_known(error, move |report| {
+            let words = Words {
+                level: EntryLevel::Error,
+                source: EntrySource::Host,
+                message: report,
+                context: None,
+                error_code: Some(error_code),
+            };
+            log.write_at(at, &request_id, &words);
+        });
     }
 }

@@ -1,10 +1,14 @@
 //! The report of a failed call, for whoever wrote the app: what happened in the first line, where in those below it.
 
 mod backtrace;
+pub(crate) mod dwarf;
+pub(crate) mod symbols;
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+
+pub(crate) use self::backtrace::Call;
 
 use crate::error::{CallError, CallErrorKind, Ending, Interrupted};
 
@@ -25,17 +29,9 @@ impl CallError {
         } else {
             CallErrorKind::Trap
         };
-        Self { kind, detail: report(kind, error, ending) }
+        let trace = error.downcast_ref::<WasmBacktrace>().map(backtrace::calls);
+        Self { kind, detail: what_happened(kind, error, ending), trace: trace.unwrap_or_default() }
     }
-}
-
-/// The whole report; the backtrace is that of the guest.
-fn report(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {
-    let mut text = what_happened(kind, error, ending);
-    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-        text.push_str(&backtrace::lines(trace));
-    }
-    text
 }
 
 fn what_happened(kind: CallErrorKind, error: &wasmtime::Error, ending: &Ending) -> String {

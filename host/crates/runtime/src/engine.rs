@@ -149,7 +149,8 @@ fn code_config(kind: EngineKind, effort: CompileEffort) -> Config {
         config.cranelift_opt_level(OptLevel::None);
     }
     config.epoch_interruption(true);
-    config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
+    // Debug information is read in a child process, see `crash`.
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
     config.memory_init_cow(kind.memory == InitialMemory::Mapped);

@@ -2,12 +2,16 @@
 
 use std::fmt;
 
+use crate::crash::Call;
+
 /// A failed call. The kind is for the client, the detail for the app's log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CallError {
     pub kind: CallErrorKind,
-    /// What happened in a line, and where in those below it; never shown to clients.
+    /// What happened; never shown to clients.
     pub detail: String,
+    /// Where in the guest, if it ran.
+    pub(crate) trace: Vec<Call>,
 }
 
 /// What a failed instance leaves behind that tells why.
@@ -63,8 +67,9 @@ impl CallErrorKind {
 }
 
 impl CallError {
-    pub(crate) fn new(kind: CallErrorKind, detail: impl fmt::Display) -> Self {
-        Self { kind, detail: detail.to_string() }
+    /// A failure outside of the guest.
+    pub fn new(kind: CallErrorKind, detail: impl fmt::Display) -> Self {
+        Self { kind, detail: detail.to_string(), trace: Vec::new() }
     }
 
     pub(crate) fn timed_out(timeout_ms: u32) -> Self {

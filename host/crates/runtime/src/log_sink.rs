@@ -121,14 +121,19 @@ impl AppLog {
 
     /// Hands an entry over, or counts it as left out. Texts are copied only when there is room for them.
     pub(crate) fn write(&self, request_id: &Arc<str>, words: &Words<'_>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.write_at(SystemTime::now(), request_id, words);
+    }
+
+    /// The same for what happened a moment ago.
+    pub(crate) fn write_at(&self, at: SystemTime, request_id: &Arc<str>, words: &Words<'_>) {
+        let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let bytes = words.message.len() + words.context.map_or(0, str::len) + ENTRY_OVERHEAD_BYTES;
-        if !self.has_room(bytes, words.source, now.as_secs() as i64) {
+        if !self.has_room(bytes, words.source, at.as_secs() as i64) {
             self.account.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let entry = Some(Box::new(LogEntry {
-            time_us: now.as_micros() as i64,
+            time_us: at.as_micros() as i64,
             level: words.level,
             source: words.source,
             app: self.labels.app.clone(),

@@ -17,6 +17,7 @@ use crate::compile::{CompileError, CompilePolicy, Compiler, Unfinished};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
+use crate::crash::symbols::{SymbolReader, Symbols};
 use crate::engine::{self, CompileEffort, EngineKind, InitialMemory, PoolSize, WasiGeneration};
 use crate::inspect::{InspectError, inspect};
 use crate::labels::ComponentLabels;
@@ -46,7 +47,8 @@ pub struct RuntimePolicy {
 pub struct Runtime {
     /// One of each kind.
     serving: [Serving; 4],
-    compiler: Compiler,
+    compiler: Arc<Compiler>,
+    symbols: SymbolReader,
     cache: CodeCache,
     node_slots: Arc<Semaphore>,
     idle_slots: Arc<Semaphore>,
@@ -78,7 +80,7 @@ pub enum PrepareError {
 }
 
 impl Runtime {
-    /// Makes the engines and their pools, and starts the ticker.
+    /// Makes the engines and their pools, and starts the ticker. Must be called on the control plane's runtime.
     pub fn new(policy: RuntimePolicy, log: LogSink) -> Result<Self, String> {
         let to_text = |error: wasmtime::Error| format!("{error:#}");
         let idle_max = policy.instances_max / 4 + 1;
@@ -103,9 +105,11 @@ impl Runtime {
         let fingerprints: Vec<&str> = serving.iter().map(|serving| &*serving.fingerprint).collect();
         let cache = CodeCache::open(policy.cache.clone(), &fingerprints)
             .map_err(|error| format!("{}: {error}", policy.cache.display()))?;
+        let compiler = Arc::new(Compiler::new(policy.compile));
         Ok(Self {
             serving,
-            compiler: Compiler::new(policy.compile),
+            symbols: SymbolReader::new(compiler.clone()),
+            compiler,
             cache,
             node_slots: Arc::new(Semaphore::new(policy.instances_max as usize)),
             idle_slots: Arc::new(Semaphore::new(idle_max as usize)),
@@ -133,7 +137,7 @@ impl Runtime {
             if generation_hint.is_none_or(|hint| hint == generation)
                 && let Some(code) = self.cached(&labels.app, digest, serving)
             {
-                return Ok((self.link(code, serving, labels, limits, config)?, generation));
+                return Ok((self.link(code, path, serving, labels, limits, config)?, generation));
             }
         }
         let read = std::fs::read(path).map_err(|error| match error.kind() {
@@ -151,7 +155,7 @@ impl Runtime {
             Some(code) => code,
             None => self.compile(&labels.app, path, digest, &inspection.component, serving).await?,
         };
-        Ok((self.link(code, serving, labels, limits, config)?, generation))
+        Ok((self.link(code, path, serving, labels, limits, config)?, generation))
     }
 
     /// Removes a component's compiled code from this node's cache.
@@ -215,6 +219,7 @@ impl Runtime {
     fn link(
         &self,
         code: WasmComponent,
+        path: &Path,
         serving: &Serving,
         labels: ComponentLabels,
         limits: Limits,
@@ -227,7 +232,8 @@ impl Runtime {
         let idle_slots = self.idle_slots.clone();
         let (log, engine) = (AppLog::new(labels, self.log.clone()), serving.engine.clone());
         let pace = Pace::new(self.before_guest);
-        let context = Context::new(log, limits, idle_slots, config, generation, engine, pace);
+        let symbols = Symbols::new(self.symbols.clone(), path.to_owned());
+        let context = Context::new(log, symbols, limits, idle_slots, config, generation, engine, pace);
         let proxy = match generation {
             WasiGeneration::P2 => {
                 Proxy::P2(Arc::new(P2::new(context.clone(), ProxyPre::new(pre).map_err(link_error)?)))

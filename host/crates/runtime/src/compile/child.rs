@@ -9,7 +9,9 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
 use super::{Answer, Job};
+use crate::crash::dwarf::{self, Symbol};
 use crate::engine::{CompileEffort, EngineKind, compiler_engine};
+use crate::inspect::inspect;
 
 /// How much of an error's text is told.
 const REFUSAL_CHARS_MAX: usize = 16 * 1024;
@@ -35,8 +37,12 @@ fn serve(mut prepared: Result<Compilation, String>) -> io::Result<()> {
             Ok(compilation) => compilation.run(&line),
             Err(problem) => Err(problem.clone()),
         };
-        let refusal = done.err().map(|text| text.chars().take(REFUSAL_CHARS_MAX).collect());
-        serde_json::to_writer(&mut stdout, &Answer { refusal })?;
+        let cut = |text: String| text.chars().take(REFUSAL_CHARS_MAX).collect();
+        let answer = match done {
+            Ok(symbols) => Answer { refusal: None, symbols },
+            Err(text) => Answer { refusal: Some(cut(text)), symbols: Vec::new() },
+        };
+        serde_json::to_writer(&mut stdout, &answer)?;
         stdout.write_all(b"\n")?;
         stdout.flush()?;
     }
@@ -67,15 +73,25 @@ impl Compilation {
         Ok(Self { effort, cpu_s: cpu_s.max(1), engines: Vec::new() })
     }
 
-    fn run(&mut self, job: &str) -> Result<(), String> {
-        let Job { kind, input, output } =
-            serde_json::from_str(job).map_err(|error| format!("bad job: {error}"))?;
+    fn run(&mut self, job: &str) -> Result<Vec<Vec<Symbol>>, String> {
+        let job = serde_json::from_str(job).map_err(|error| format!("bad job: {error}"))?;
         limit_cpu(self.cpu_s).map_err(|error| format!("setting limits: {error}"))?;
-        let input = OsStr::from_bytes(&input);
-        let component = std::fs::read(input).map_err(|error| format!("reading the input: {error}"))?;
-        let engine = self.engine(kind)?;
-        let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
-        std::fs::write(OsStr::from_bytes(&output), code).map_err(|error| format!("writing the code: {error}"))
+        match job {
+            Job::Compile { kind, input, output } => {
+                let component = read(&input)?;
+                let engine = self.engine(kind)?;
+                let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
+                std::fs::write(OsStr::from_bytes(&output), code)
+                    .map_err(|error| format!("writing the code: {error}"))?;
+                Ok(Vec::new())
+            }
+            Job::Symbols { component, offsets } => {
+                let uploaded = read(&component)?;
+                // Offsets are into the component, which may have been made from a core module.
+                let inspection = inspect(&uploaded).map_err(|error| error.to_string())?;
+                dwarf::symbols(&inspection.component, &offsets)
+            }
+        }
     }
 
     fn engine(&mut self, kind: EngineKind) -> Result<Engine, String> {
@@ -86,6 +102,10 @@ impl Compilation {
         self.engines.push((kind, engine.clone()));
         Ok(engine)
     }
+}
+
+fn read(path: &[u8]) -> Result<Vec<u8>, String> {
+    std::fs::read(OsStr::from_bytes(path)).map_err(|error| format!("reading the input: {error}"))
 }
 
 fn limit_self(effort: CompileEffort, memory_bytes: u64) -> rustix::io::Result<()> {

@@ -11,8 +11,8 @@ use super::{Answer, CHILD_COMMAND, CompilePolicy, Job};
 /// The file this process runs, also when an upgrade has put another one, or none, in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 
-/// A refusal is cut to less by the child.
-const ANSWER_BYTES_MAX: u64 = 256 * 1024;
+/// Refusals and symbols are cut to less by the child.
+const ANSWER_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Killed when it is dropped.
 #[derive(Debug)]

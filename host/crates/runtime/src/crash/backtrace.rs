@@ -3,7 +3,9 @@
 
 use std::fmt::Write as _;
 
-use wasmtime::{FrameInfo, WasmBacktrace};
+use wasmtime::WasmBacktrace;
+
+use super::dwarf::Symbol;
 
 /// Frames that are shown; deep recursion takes one.
 const FRAMES_MAX: usize = 24;
@@ -39,29 +41,49 @@ struct Frame {
     owner: Owner,
 }
 
-/// Each shown frame as a line that starts with a line end.
-pub(super) fn lines(trace: &WasmBacktrace) -> String {
-    let frames: Vec<Frame> = trace.frames().iter().flat_map(frames_of).collect();
+/// A function of the machine that had been called and had not returned.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    function: Option<String>,
+    function_index: u32,
+    /// Into the component's file.
+    pub(super) offset: Option<usize>,
+}
+
+/// Innermost first.
+pub(super) fn calls(trace: &WasmBacktrace) -> Vec<Call> {
+    let calls = trace.frames().iter().map(|frame| Call {
+        function: frame.func_name().map(str::to_owned),
+        function_index: frame.func_index(),
+        offset: frame.module_offset(),
+    });
+    calls.collect()
+}
+
+/// Each shown frame as a line that starts with a line end; what the source has at an offset is asked.
+pub(super) fn lines<'a>(trace: &[Call], symbols: impl Fn(usize) -> &'a [Symbol]) -> String {
+    let frames: Vec<Frame> =
+        trace.iter().flat_map(|call| frames_of(call, call.offset.map_or(&[][..], &symbols))).collect();
     shown(&frames)
 }
 
 /// One frame of the machine is several of the source where functions were inlined, innermost first.
-fn frames_of(info: &FrameInfo) -> Vec<Frame> {
-    let function = info.func_name().map(demangled);
-    let outermost = info.symbols().len().saturating_sub(1);
-    if info.symbols().is_empty() {
-        let name = function.unwrap_or_else(|| format!("<wasm function {}>", info.func_index()));
+fn frames_of(call: &Call, symbols: &[Symbol]) -> Vec<Frame> {
+    let function = call.function.as_deref().map(demangled);
+    let outermost = symbols.len().saturating_sub(1);
+    if symbols.is_empty() {
+        let name = function.unwrap_or_else(|| format!("<wasm function {}>", call.function_index));
         return vec![frame(name, None)];
     }
-    let of_symbol = |(index, symbol): (usize, &wasmtime::FrameSymbol)| {
+    let of_symbol = |(index, symbol): (usize, &Symbol)| {
         // Debug information has short names; only the function that is really there has its full one elsewhere.
         let full = function.clone().filter(|name| index == outermost && name.contains("::"));
-        let name = full.or_else(|| symbol.name().map(demangled)).or_else(|| function.clone());
-        let place = symbol.file().map(|file| {
+        let name = full.or_else(|| symbol.name.as_deref().map(demangled)).or_else(|| function.clone());
+        let place = symbol.file.as_deref().map(|file| {
             let mut place = file.to_owned();
-            if let Some(line) = symbol.line() {
+            if let Some(line) = symbol.line {
                 let _ = write!(place, ":{line}");
-                if let Some(column) = symbol.column() {
+                if let Some(column) = symbol.column {
                     let _ = write!(place, ":{column}");
                 }
             }
@@ -69,7 +91,7 @@ fn frames_of(info: &FrameInfo) -> Vec<Frame> {
         });
         frame(name.unwrap_or_else(|| "<inlined function>".to_owned()), place)
     };
-    info.symbols().iter().enumerate().map(of_symbol).collect()
+    symbols.iter().enumerate().map(of_symbol).collect()
 }
 
 fn demangled(name: &str) -> String {
