@@ -15,6 +15,7 @@ mod commands;
 mod compile;
 mod completion;
 mod crash;
+mod debug_info;
 mod dev;
 mod disk;
 mod drain;

@@ -9,6 +9,7 @@ pub mod bundles;
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod debug_info;
 pub mod files;
 pub mod guests;
 pub mod history;
