@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use typecase_bundle::BundlePolicy;
 use typecase_cluster::Announcements;
 use typecase_model::NodeId;
+use typecase_runtime::Compiler;
 use typecase_store::Store;
 
 pub use error::{Class, ControlError};
@@ -45,6 +46,8 @@ pub struct ControlParts {
     pub peers: Peers,
     pub store: Store,
     pub announcements: Announcements,
+    /// Looks at components.
+    pub compiler: Arc<Compiler>,
     pub identity: Identity,
     /// Limits of apps, of uploads and of rollouts, among others.
     pub settings: Arc<LiveSettings>,
@@ -65,6 +68,7 @@ struct Inner {
     peers: Peers,
     store: Store,
     announcements: Announcements,
+    compiler: Arc<Compiler>,
     identity: Identity,
     settings: Arc<LiveSettings>,
     uploads: Uploads,
@@ -82,6 +86,7 @@ impl Control {
                 peers: parts.peers,
                 store: parts.store,
                 announcements: parts.announcements,
+                compiler: parts.compiler,
                 identity: parts.identity,
                 settings: parts.settings,
                 uploads,

@@ -13,7 +13,7 @@ use std::path::Path;
 use typecase_bundle::{BundleError, BundlePolicy};
 use typecase_model::manifest::{LimitError, Unsupported};
 use typecase_model::{AppName, LimitPolicy, Limits, Manifest};
-use typecase_runtime::{InspectError, WasiGeneration};
+use typecase_runtime::{InspectError, InspectFailure, Inspection};
 
 pub use finding::Finding;
 pub use needs::remark;
@@ -44,12 +44,7 @@ pub struct Judgement {
 #[derive(Debug)]
 pub struct Component {
     pub size_bytes: u64,
-    pub generation: WasiGeneration,
-    pub imports: Vec<String>,
-    /// The tool that made it, if an instance of it answers no second request.
-    pub single_use: Option<String>,
-    /// It came as a core module, and was made into a component here.
-    pub is_adapted: bool,
+    pub inspection: Inspection,
 }
 
 /// One reason why an app cannot run here.
@@ -96,8 +91,13 @@ impl Objection {
 }
 
 /// Looks at every byte of a bundle; blocks, and holds a whole component in memory. `app` is the name it is
-/// published under, if that was said besides.
-pub fn judge(bundle: &Path, app: Option<&AppName>, rules: &Rules) -> Result<Judgement, BundleError> {
+/// published under, if that was said besides; `inspect` looks at the component.
+pub fn judge(
+    bundle: &Path,
+    app: Option<&AppName>,
+    rules: &Rules,
+    inspect: impl FnOnce(&[u8]) -> Result<Inspection, InspectFailure>,
+) -> Result<Judgement, BundleError> {
     let checked = typecase_bundle::check(bundle, &rules.bundle)?;
     let manifest = checked.manifest.clone();
     let mut objections = Vec::new();
@@ -115,29 +115,23 @@ pub fn judge(bundle: &Path, app: Option<&AppName>, rules: &Rules) -> Result<Judg
     };
     let component = match checked.component()? {
         Some(bytes) => match inspect(&bytes) {
-            Ok(component) => Some(component),
-            Err(error) => {
+            Ok(inspection) => Some(Component { size_bytes: bytes.len() as u64, inspection }),
+            Err(InspectFailure::Refused(error)) => {
                 objections.push(Objection::Component(error));
                 None
+            }
+            Err(InspectFailure::Host(source)) => {
+                let path = bundle.to_owned();
+                return Err(BundleError::Io { action: "look at the component in", path, source });
             }
         },
         None => None,
     };
-    if let (Some(limits), Some(tool)) = (&limits, component.as_ref().and_then(|made| made.single_use.clone()))
+    if let (Some(limits), Some(tool)) =
+        (&limits, component.as_ref().and_then(|made| made.inspection.single_use.clone()))
         && limits.reuse > 1
     {
         objections.push(Objection::Reuse { asked: limits.reuse, tool });
     }
     Ok(Judgement { manifest, limits, component, assets: checked.assets_len(), objections })
-}
-
-fn inspect(bytes: &[u8]) -> Result<Component, InspectError> {
-    let inspection = typecase_runtime::inspect(bytes)?;
-    Ok(Component {
-        size_bytes: bytes.len() as u64,
-        generation: inspection.generation,
-        is_adapted: matches!(inspection.component, std::borrow::Cow::Owned(_)),
-        imports: inspection.imports,
-        single_use: inspection.single_use,
-    })
 }

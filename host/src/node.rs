@@ -152,6 +152,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
             .map_err(|error| anyhow!("asking other nodes: {error}"))?,
         store: store.clone(),
         announcements: announcements.clone(),
+        compiler: runtime.compiler(),
         identity: identity.identity,
         settings: settings.clone(),
         uploads_dir: data.join("uploads"),

@@ -214,6 +214,15 @@ async fn manifests_and_components_that_cannot_be_served() {
             &["wasm32-wasip2"],
         ),
         refusal("a cut component", component(&guests::hello()[..5_000]), 400, "not-a-component", &[]),
+        // Each of these ended or stalled whoever read it.
+        refusal(
+            "components in components",
+            nested_components(20_000),
+            400,
+            "not-a-component",
+            &["nested in it more than 100 deep"],
+        ),
+        refusal("types in types", nested_types(100_000), 400, "not-a-component", &["nested too deeply"]),
         refusal(
             "a module with an import of its own",
             component(MODULE_WITH_AN_IMPORT),
@@ -396,4 +405,38 @@ async fn chunked_upload(node: &TestNode, bytes: usize) -> String {
         }
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Each the only thing within the next.
+fn nested_components(depth: usize) -> Vec<u8> {
+    let head = EMPTY_COMPONENT;
+    let mut sizes = vec![head.len()];
+    for _ in 0..depth {
+        let inner = sizes[sizes.len() - 1];
+        sizes.push(head.len() + 1 + leb128(inner).len() + inner);
+    }
+    let mut bytes = Vec::new();
+    for inner in sizes.iter().rev().skip(1) {
+        bytes.extend_from_slice(head);
+        bytes.push(4);
+        bytes.extend(leb128(*inner));
+    }
+    bytes.extend_from_slice(head);
+    bytes
+}
+
+/// The type of a component that defines the type of a component, and so on; the innermost is empty.
+fn nested_types(depth: usize) -> Vec<u8> {
+    let types = [&[1][..], &[0x41, 1, 1].repeat(depth), &[0x41, 0]].concat();
+    [EMPTY_COMPONENT, &[7], &leb128(types.len()), &types].concat()
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
 }

@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use typecase_bundle::{BundleError, PackError};
 use typecase_model::{AppName, Generation, Manifest, Principal, Topic};
+use typecase_runtime::{Compiler, InspectFailure};
 use typecase_store::{Candidacy, NewRelease, StoreError};
 
 use super::upload::{TemporaryFile, Uploaded};
@@ -89,6 +92,9 @@ impl Control {
                 bundle: self.bundle_policy(),
             },
             wrapped: self.inner.uploads.temporary("wrapped"),
+            component: self.inner.uploads.temporary("component"),
+            compiler: self.inner.compiler.clone(),
+            clock: Handle::current(),
             _turn: turn,
         };
         let judged = tokio::task::spawn_blocking(move || job.run(uploaded)).await;
@@ -151,13 +157,18 @@ struct Job {
     rules: Rules,
     /// Where the bundle of a bare component is written.
     wrapped: TemporaryFile,
+    /// Where a child process finds the component.
+    component: TemporaryFile,
+    compiler: Arc<Compiler>,
+    /// Waits for the child, within a deadline.
+    clock: Handle,
     /// Held by the work itself: it goes on for a while when the publisher goes away.
     _turn: OwnedSemaphorePermit,
 }
 
 impl Job {
     fn run(self, mut bundle: Uploaded) -> Result<Judged, ControlError> {
-        let Self { app, rules, wrapped, _turn } = self;
+        let Self { app, rules, wrapped, component, compiler, clock, _turn } = self;
         if is_bare_component(bundle.file.path())? {
             let written = typecase_bundle::wrap_component(&app, bundle.file.path(), wrapped.path());
             bundle.digest = written.map_err(wrapping_failed)?.digest;
@@ -166,7 +177,10 @@ impl Job {
         let path = bundle.file.path();
         let size =
             std::fs::metadata(path).map_err(|error| ControlError::disk("look at the upload", error))?;
-        let judgement = judge::judge(path, Some(&app), &rules);
+        let judgement = judge::judge(path, Some(&app), &rules, |bytes| {
+            std::fs::write(component.path(), bytes).map_err(InspectFailure::Host)?;
+            clock.block_on(compiler.inspect(component.path()))
+        });
         Ok(Judged { size_bytes: size.len(), judgement, bundle })
     }
 }

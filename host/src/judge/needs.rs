@@ -9,7 +9,8 @@ pub(super) fn warnings(manifest: &Manifest, component: Option<&Component>) -> Ve
     let mut found = Vec::new();
     let imports = |interface: &str| {
         let interface_of = |import: &str| import.split('@').next() == Some(interface);
-        component.is_some_and(|component| component.imports.iter().any(|import| interface_of(import)))
+        component
+            .is_some_and(|component| component.inspection.imports.iter().any(|import| interface_of(import)))
     };
     let reads_config = imports("wasi:config/store");
     if reads_config && manifest.config.is_empty() {

@@ -14,7 +14,9 @@ pub fn judge_offline(bundle: &Path, app: &AppName, digest: Digest, size_bytes: u
         bundle: BundlePolicy { bundle_bytes_max: BUNDLE_BYTES_MAX, ..preset },
         limits: LimitPolicy::default(),
     };
-    let mut judged = judge(bundle, Some(app), &rules);
+    // In this process: what it meets was made on this machine.
+    let inspect = |component: &[u8]| Ok(typecase_runtime::inspect(component)?.0);
+    let mut judged = judge(bundle, Some(app), &rules, inspect);
     let mut warnings = Vec::new();
     if let Ok(judgement) = &mut judged {
         let limits =

@@ -91,12 +91,12 @@ impl ComponentReport {
     fn of(component: &Component) -> Self {
         Self {
             size_bytes: component.size_bytes,
-            wasi: match component.generation {
+            wasi: match component.inspection.generation {
                 WasiGeneration::P2 => "0.2".to_owned(),
                 WasiGeneration::P3 => "0.3".to_owned(),
             },
-            adapted: component.is_adapted,
-            imports: component.imports.clone(),
+            adapted: component.inspection.is_adapted,
+            imports: component.inspection.imports.clone(),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! Looks at an uploaded component without compiling it: what it exports, what it imports, and whether
 //! this server can serve it.
+//!
+//! Some components take minutes to look at, or more stack than there is. So servers do it in a child process, see
+//! [`crate::compile`].
 
 mod advice;
 mod module;
@@ -8,6 +11,7 @@ mod producers;
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
 use crate::engine::WasiGeneration;
@@ -18,30 +22,33 @@ const NAMES_MAX: usize = 1_000;
 /// What a segment of data costs besides its bytes, as if it were so much longer.
 const SEGMENT_BYTES: u64 = 64;
 
+/// Components within components.
+const NESTING_MAX: usize = 100;
+
 /// What was found in a component that can be served.
-#[derive(Debug)]
-pub struct Inspection<'a> {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspection {
     pub generation: WasiGeneration,
     pub imports: Vec<String>,
     /// The tool that made it, if an instance of such a component answers no second request.
     pub single_use: Option<String>,
     /// Bytes of the data segments of all its modules, passive ones too, with some for each segment.
     pub data_bytes: u64,
-    /// The component; owned when it had to be made from a core module.
-    pub component: Cow<'a, [u8]>,
+    /// It came as a core module.
+    pub is_adapted: bool,
 }
 
 /// Why a component cannot be served; each message says what to change.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 pub enum InspectError {
     #[error(
         "this is not a WebAssembly component: {0}. Build for the target `wasm32-wasip2`, or wrap the module with `wasm-tools component new`"
     )]
     NotAComponent(String),
     #[error("{what} could not be made into a component: {detail}. {advice}")]
-    NotComponentizable { what: &'static str, detail: String, advice: &'static str },
+    NotComponentizable { what: Cow<'static, str>, detail: String, advice: Cow<'static, str> },
     #[error("the component exports no HTTP handler (it exports {list}). {advice}")]
-    WrongWorld { list: String, advice: &'static str },
+    WrongWorld { list: String, advice: Cow<'static, str> },
     #[error("the component imports what this server does not offer:{0}")]
     UnknownImports(String),
 }
@@ -60,19 +67,39 @@ impl InspectError {
 
 /// Checks uploaded bytes: a component with an HTTP handler, of which every import is offered.
 ///
-/// A core module for WASI 0.1 that carries its component type is made into a component first.
-pub fn inspect(bytes: &[u8]) -> Result<Inspection<'_>, InspectError> {
+/// A core module for WASI 0.1 that carries its component type is made into a component first. Gives back the component,
+/// too.
+pub fn inspect(bytes: &[u8]) -> Result<(Inspection, Cow<'_, [u8]>), InspectError> {
     let component = match encoding(bytes)? {
         Encoding::Component => Cow::Borrowed(bytes),
         Encoding::Module => Cow::Owned(module::componentize(bytes)?),
     };
+    refuse_deep(&component)?;
     Validator::new_with_features(WasmFeatures::all())
         .validate_all(&component)
         .map_err(|error| InspectError::NotAComponent(error.to_string()))?;
     let Contents { imports, exports, single_use, data_bytes } = contents(&component)?;
     let generation = generation(&exports)?;
     refuse_unknown(&imports, generation)?;
-    Ok(Inspection { generation, imports, single_use, data_bytes, component })
+    let is_adapted = matches!(component, Cow::Owned(_));
+    Ok((Inspection { generation, imports, single_use, data_bytes, is_adapted }, component))
+}
+
+/// To validate such takes time that grows with the square of its depth.
+fn refuse_deep(component: &[u8]) -> Result<(), InspectError> {
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
+        match payload {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > NESTING_MAX {
+            let detail = format!("components are nested in it more than {NESTING_MAX} deep");
+            return Err(InspectError::NotAComponent(detail));
+        }
+    }
+    Ok(())
 }
 
 fn encoding(bytes: &[u8]) -> Result<Encoding, InspectError> {
@@ -140,7 +167,7 @@ fn generation(exports: &[String]) -> Result<WasiGeneration, InspectError> {
         [] => "nothing".to_owned(),
         names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     };
-    Err(InspectError::WrongWorld { list, advice: advice::of_exports(exports) })
+    Err(InspectError::WrongWorld { list, advice: advice::of_exports(exports).into() })
 }
 
 /// `0.3.0-rc-2025-09-16`: fits nothing but itself.

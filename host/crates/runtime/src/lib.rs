@@ -1,7 +1,7 @@
 //! Runs published components in sandboxes: the only crate that names wasmtime.
 //!
 //! The way of a component through this crate, file by file: [`inspect`] looks at the uploaded bytes
-//! without compiling them; [`compile`] makes native code in a child process and [`cache`] keeps it on
+//! without compiling them; [`compile`] has that done in a child process, which also makes native code; [`cache`] keeps it on
 //! this node; `runtime` loads it; [`component`] answers requests with it, by way of `p2` or `p3`.
 //! [`engine`] holds the engines, `state` what one instance owns, `places` how many reused ones there may be, `turns`
 //! how guests that compute for long share a thread with those that do not, `pace` who they are, `swap` whether used
@@ -35,7 +35,7 @@ mod swap;
 mod turns;
 
 pub use body::GuestBody;
-pub use compile::CompilePolicy;
+pub use compile::{CompilePolicy, Compiler, InspectFailure};
 pub use component::Component;
 pub use config::ReleaseConfig;
 pub use engine::{CompileEffort, MEMORIES_MAX, WasiGeneration};

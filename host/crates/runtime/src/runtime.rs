@@ -13,13 +13,12 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::admission::Admission;
 use crate::cache::CodeCache;
-use crate::compile::{CompileError, CompilePolicy, Compiler, Unfinished};
+use crate::compile::{CompileError, CompilePolicy, Compiler};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
 use crate::crash::symbols::{SymbolReader, Symbols};
-use crate::engine::{self, CompileEffort, EngineKind, InitialMemory, PoolSize, WasiGeneration};
-use crate::inspect::{InspectError, inspect};
+use crate::engine::{self, CompileEffort, EngineKind, PoolSize, WasiGeneration};
 use crate::labels::ComponentLabels;
 use crate::log_sink::{AppLog, LogSink};
 use crate::logging;
@@ -67,8 +66,6 @@ struct Serving {
 /// Why a component cannot be made ready; the text is for the publisher.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    #[error(transparent)]
-    Inspect(#[from] InspectError),
     #[error(transparent)]
     Compile(#[from] CompileError),
     #[error("the component does not fit this server's interfaces: {0}")]
@@ -147,15 +144,14 @@ impl Runtime {
         if Digest::of(&read) != digest {
             return Err(PrepareError::Damaged);
         }
-        let inspection = inspect(&read)?;
-        let generation = inspection.generation;
-        let memory = InitialMemory::of_data(inspection.data_bytes);
-        let serving = self.serving(EngineKind { generation, memory });
-        let code = match self.cached(&labels.app, digest, serving) {
-            Some(code) => code,
-            None => self.compile(&labels.app, path, digest, &inspection.component, serving).await?,
-        };
-        Ok((self.link(code, path, serving, labels, limits, config)?, generation))
+        drop(read);
+        let (code, serving) = self.compile(&labels.app, path, digest).await?;
+        Ok((self.link(code, path, serving, labels, limits, config)?, serving.kind.generation))
+    }
+
+    /// Also looks at components that are not to be compiled yet.
+    pub fn compiler(&self) -> Arc<Compiler> {
+        self.compiler.clone()
     }
 
     /// Removes a component's compiled code from this node's cache.
@@ -193,27 +189,16 @@ impl Runtime {
         app: &AppName,
         path: &Path,
         digest: Digest,
-        component: &[u8],
-        serving: &Serving,
-    ) -> Result<WasmComponent, PrepareError> {
-        let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
+    ) -> Result<(WasmComponent, &Serving), PrepareError> {
         let unsealed = self.cache.unsealed_path(&digest.hex());
         let started = std::time::Instant::now();
-        // A core module was made into a component in memory: the child needs it in a file.
-        let made = component.first_chunk::<8>() != file_head(path)?.as_ref();
-        let compiled = if made {
-            let input = unsealed.with_extension("component.unsealed");
-            let _removed = Unfinished(Some(&input));
-            std::fs::write(&input, component)?;
-            self.compiler.compile(serving.kind, &input, &unsealed).await
-        } else {
-            self.compiler.compile(serving.kind, path, &unsealed).await
-        };
-        compiled?;
+        let serving = self.serving(self.compiler.compile(path, &unsealed).await?);
+        let code = self.cache.code_path(&digest.hex(), &serving.fingerprint);
         self.cache.seal(&unsealed, &code)?;
         let took_s = started.elapsed().as_secs_f64();
         histogram!("typecase_compile_duration_seconds", "app" => app.as_str().to_owned()).record(took_s);
-        serving.map_code(&code).map_err(|error| PrepareError::Link(format!("{error:#}")))
+        let code = serving.map_code(&code).map_err(|error| PrepareError::Link(format!("{error:#}")))?;
+        Ok((code, serving))
     }
 
     fn link(
@@ -241,16 +226,6 @@ impl Runtime {
             WasiGeneration::P3 => Proxy::P3(P3::new(&context, &ServicePre::new(pre).map_err(link_error)?)),
         };
         Ok(Component::new(context, Admission::new(&limits, self.node_slots.clone()), proxy))
-    }
-}
-
-fn file_head(path: &Path) -> std::io::Result<Option<[u8; 8]>> {
-    use std::io::Read;
-    let mut head = [0; 8];
-    match std::fs::File::open(path)?.read_exact(&mut head) {
-        Ok(()) => Ok(Some(head)),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use typecase_cluster::Announcements;
 use typecase_model::{Receipt, ReceiptState};
+use typecase_runtime::{CompilePolicy, Compiler};
 use typecase_store::{ClusterSecret, Desired, Store};
 
 use crate::control::{Control, ControlParts, Identity};
@@ -62,6 +64,7 @@ impl Door {
             peers: Peers::new(store.peer_key().clone()).unwrap(),
             store: store.clone(),
             announcements: announcements.clone(),
+            compiler: Arc::new(Compiler::new(CompilePolicy::default())),
             identity: started.identity,
             settings: LiveSettings::for_test(
                 json!({ "limits.bundle_mb": 1, "limits.rollout_timeout_ms": 20_000 }),

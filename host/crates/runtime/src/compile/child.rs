@@ -9,7 +9,7 @@ use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
 use super::{Answer, Job};
-use crate::crash::dwarf::{self, Symbol};
+use crate::crash::dwarf;
 use crate::engine::{CompileEffort, EngineKind, compiler_engine};
 use crate::inspect::inspect;
 
@@ -37,11 +37,8 @@ fn serve(mut prepared: Result<Compilation, String>) -> io::Result<()> {
             Ok(compilation) => compilation.run(&line),
             Err(problem) => Err(problem.clone()),
         };
-        let cut = |text: String| text.chars().take(REFUSAL_CHARS_MAX).collect();
-        let answer = match done {
-            Ok(symbols) => Answer { refusal: None, symbols },
-            Err(text) => Answer { refusal: Some(cut(text)), symbols: Vec::new() },
-        };
+        let answer =
+            done.unwrap_or_else(|text| Answer::Refused(text.chars().take(REFUSAL_CHARS_MAX).collect()));
         serde_json::to_writer(&mut stdout, &answer)?;
         stdout.write_all(b"\n")?;
         stdout.flush()?;
@@ -73,23 +70,28 @@ impl Compilation {
         Ok(Self { effort, cpu_s: cpu_s.max(1), engines: Vec::new() })
     }
 
-    fn run(&mut self, job: &str) -> Result<Vec<Vec<Symbol>>, String> {
+    fn run(&mut self, job: &str) -> Result<Answer, String> {
         let job = serde_json::from_str(job).map_err(|error| format!("bad job: {error}"))?;
         limit_cpu(self.cpu_s).map_err(|error| format!("setting limits: {error}"))?;
         match job {
-            Job::Compile { kind, input, output } => {
-                let component = read(&input)?;
+            Job::Inspect { component } => {
+                Ok(Answer::Inspected(inspect(&read(&component)?).map(|(inspection, _)| inspection)))
+            }
+            Job::Compile { input, output } => {
+                let uploaded = read(&input)?;
+                let (inspection, component) = inspect(&uploaded).map_err(|error| error.to_string())?;
+                let kind = EngineKind::of(&inspection);
                 let engine = self.engine(kind)?;
                 let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
                 std::fs::write(OsStr::from_bytes(&output), code)
                     .map_err(|error| format!("writing the code: {error}"))?;
-                Ok(Vec::new())
+                Ok(Answer::Compiled(kind))
             }
             Job::Symbols { component, offsets } => {
                 let uploaded = read(&component)?;
                 // Offsets are into the component, which may have been made from a core module.
-                let inspection = inspect(&uploaded).map_err(|error| error.to_string())?;
-                dwarf::symbols(&inspection.component, &offsets)
+                let (_, component) = inspect(&uploaded).map_err(|error| error.to_string())?;
+                Ok(Answer::Symbols(dwarf::symbols(&component, &offsets)?))
             }
         }
     }

@@ -6,7 +6,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use super::{Answer, CHILD_COMMAND, CompilePolicy, Job};
+use super::{Answer, Bounds, CHILD_COMMAND, Job};
+use crate::engine::CompileEffort;
 
 /// The file this process runs, also when an upgrade has put another one, or none, in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -30,13 +31,13 @@ pub enum WorkerError {
 }
 
 impl Worker {
-    pub fn start(policy: &CompilePolicy) -> Result<Self, WorkerError> {
+    pub fn start(effort: CompileEffort, bounds: Bounds) -> Result<Self, WorkerError> {
         let mut child = Command::new(OWN_PROGRAM)
             .arg0("typecase")
             .arg(CHILD_COMMAND)
-            .arg(policy.effort.as_str())
-            .arg(policy.memory_mb.to_string())
-            .arg(policy.timeout_ms.to_string())
+            .arg(effort.as_str())
+            .arg(bounds.memory_mb.to_string())
+            .arg(bounds.timeout_ms.to_string())
             .arg(std::process::id().to_string())
             .env_clear()
             // Memory that the allocator takes in advance would count against the limit as if it were used.

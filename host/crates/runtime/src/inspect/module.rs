@@ -17,7 +17,7 @@ const USE_P2: &str = "Build it for `wasm32-wasip2`, or with bindings for the `wa
 pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, InspectError> {
     let marks = Marks::of(module);
     if let Some((what, detail, advice)) = marks.foreign() {
-        return Err(InspectError::NotComponentizable { what, detail, advice });
+        return Err(InspectError::NotComponentizable { what: what.into(), detail, advice: advice.into() });
     }
     let encode = || {
         wit_component::ComponentEncoder::default()
@@ -32,7 +32,11 @@ pub(super) fn componentize(module: &[u8]) -> Result<Vec<u8>, InspectError> {
         } else {
             "It exports no memory, which a component needs: link it with `--export-memory`, or build it for `wasm32-wasip2`"
         };
-        InspectError::NotComponentizable { what: "this core module", detail: format!("{error:#}"), advice }
+        InspectError::NotComponentizable {
+            what: "this core module".into(),
+            detail: format!("{error:#}"),
+            advice: advice.into(),
+        }
     })
 }
 

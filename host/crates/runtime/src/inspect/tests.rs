@@ -23,9 +23,9 @@ fn refusal(import: &str, handler: &str) -> String {
 #[test]
 fn what_is_offered_is_accepted_by_its_generation() {
     let both = ["wasi:http/types@0.2.12", "wasi:config/store@0.2.0-rc.1", "wasi:cli/stdout@0.2.3"];
-    assert_eq!(inspect(&component(&both, &[P2_HANDLER])).unwrap().generation, WasiGeneration::P2);
+    assert_eq!(inspect(&component(&both, &[P2_HANDLER])).unwrap().0.generation, WasiGeneration::P2);
     let inspection = component(&[&both[..], &["wasi:http/client@0.3.1"]].concat(), &[P3_HANDLER]);
-    let inspection = inspect(&inspection).unwrap();
+    let (inspection, _) = inspect(&inspection).unwrap();
     assert_eq!((inspection.generation, inspection.imports.len()), (WasiGeneration::P3, 4));
 }
 
@@ -38,7 +38,7 @@ fn data_of_all_modules_counts_with_what_each_segment_costs() {
         module("five!"),
     );
     let component = wat::parse_str(component).unwrap();
-    assert_eq!(inspect(&component).unwrap().data_bytes, 11 + 5 + 2 * SEGMENT_BYTES);
+    assert_eq!(inspect(&component).unwrap().0.data_bytes, 11 + 5 + 2 * SEGMENT_BYTES);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn what_answers_one_request_in_its_life_is_known_by_its_maker() {
         let values = [text(tool), text("0.23.0")].concat();
         let section = [text("producers"), vec![1], text("processed-by"), vec![1], values].concat();
         component.extend([&[0, u8::try_from(section.len()).unwrap()][..], &section].concat());
-        inspect(&component).unwrap().single_use
+        inspect(&component).unwrap().0.single_use
     };
     assert_eq!(made_by("ComponentizeJS").as_deref(), Some("ComponentizeJS 0.23.0"));
     assert_eq!(made_by("wit-component"), None);
