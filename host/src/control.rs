@@ -46,6 +46,8 @@ pub struct ControlParts {
     pub peers: Peers,
     pub store: Store,
     pub announcements: Announcements,
+    /// `APP.base_domain` leads to APP.
+    pub base_domain: Option<String>,
     /// Looks at components.
     pub compiler: Arc<Compiler>,
     pub identity: Identity,
@@ -68,6 +70,7 @@ struct Inner {
     peers: Peers,
     store: Store,
     announcements: Announcements,
+    base_domain: Option<String>,
     compiler: Arc<Compiler>,
     identity: Identity,
     settings: Arc<LiveSettings>,
@@ -86,6 +89,7 @@ impl Control {
                 peers: parts.peers,
                 store: parts.store,
                 announcements: parts.announcements,
+                base_domain: parts.base_domain,
                 compiler: parts.compiler,
                 identity: parts.identity,
                 settings: parts.settings,

@@ -152,6 +152,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
             .map_err(|error| anyhow!("asking other nodes: {error}"))?,
         store: store.clone(),
         announcements: announcements.clone(),
+        base_domain: config.ingress.base_domain.clone(),
         compiler: runtime.compiler(),
         identity: identity.identity,
         settings: settings.clone(),

@@ -120,6 +120,18 @@ async fn a_host_of_its_own_or_below_the_base_domain_needs_no_prefix() {
     for host in ["nobody.apps.example", "a.shop.apps.example", "apps.example", "evilapps.example"] {
         ask(&node, "/request", &[("host", host)]).await.expect_problem(404, "app-not-found");
     }
+    // Names of apps under the base domain are theirs: no other app gets them, not even before they are published.
+    let thief = |host: &str| {
+        let manifest = format!("health = \"/ok\"\nhosts = [\"{host}\"]");
+        Bundle::of("thief").component(guests::component(&guests::guest("hostile"))).manifest(&manifest).zip()
+    };
+    node.api().publish("thief", thief("shop.apps.example"), "").await.expect_problem(409, "host-taken");
+    node.publish_wasm("thief", thief("late.apps.example")).await;
+    let late = guests::hello_saying(1);
+    node.publish_wasm("late", late).await;
+    let answer = ask(&node, "/", &[("host", "late.apps.example")]).await.expect(200);
+    assert_eq!(answer.text(), "release 00001\n");
+    node.api().publish("thief", thief("localhost"), "").await.expect_problem(400, "manifest-invalid");
     // The server's own paths stay its own.
     let health = ask(&node, "/.well-known/typecase/health", &[("host", "shop.example")]).await;
     assert_eq!(health.expect(200).text(), "ready\n");

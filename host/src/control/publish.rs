@@ -132,7 +132,12 @@ impl Control {
                 continue;
             }
             let releases: Vec<_> = [other.active, other.candidate].into_iter().flatten().collect();
+            let own_name =
+                self.inner.base_domain.as_ref().map(|domain| format!("{}.{domain}", other.app.name));
             let theirs = |host: &String| {
+                if own_name.as_ref() == Some(host) {
+                    return true;
+                }
                 let mut hosts = releases.iter().flat_map(|release| &release.manifest.app.hosts);
                 hosts.any(|theirs| theirs.eq_ignore_ascii_case(host))
             };

@@ -106,14 +106,18 @@ impl RouteTable {
         let by_host = |app: &Arc<AppRoute>| Route { app: app.clone(), prefix_len: 0 };
         if !self.hosts.is_empty() || base_domain.is_some() {
             let host = host.trim_end_matches('.').to_ascii_lowercase();
+            let label = base_domain
+                .and_then(|domain| host.strip_suffix(domain))
+                .and_then(|label| label.strip_suffix('.'));
+            // An app's own name first: no other one takes it by its `hosts`.
+            if let Some(app) = label.and_then(|label| self.apps.get(label)) {
+                return Some(by_host(app));
+            }
             if let Some(app) = self.hosts.get(host.as_str()) {
                 return Some(by_host(app));
             }
-            if let Some(label) = base_domain
-                .and_then(|domain| host.strip_suffix(domain))
-                .and_then(|label| label.strip_suffix('.'))
-            {
-                return self.apps.get(label).map(by_host);
+            if label.is_some() {
+                return None;
             }
         }
         let name = first_segment(path);

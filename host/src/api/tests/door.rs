@@ -64,6 +64,7 @@ impl Door {
             peers: Peers::new(store.peer_key().clone()).unwrap(),
             store: store.clone(),
             announcements: announcements.clone(),
+            base_domain: None,
             compiler: Arc::new(Compiler::new(CompilePolicy::default())),
             identity: started.identity,
             settings: LiveSettings::for_test(

@@ -113,6 +113,11 @@ fn app(manifest: &Manifest, found: &mut Findings) {
                 &["app", "hosts", &place],
                 "not a host name: expected one like `shop.example.com`, in lower case, without scheme, port or `*`",
             );
+        } else if host == "localhost" || host.ends_with(".localhost") {
+            found.value(
+                &["app", "hosts", &place],
+                "every app is served below its name on this host: expected a host name of the app's own",
+            );
         } else if app.hosts[..index].contains(host) {
             found.value(&["app", "hosts", &place], "this host is listed twice: remove one");
         }

@@ -114,6 +114,7 @@ fn wrong_manifests_are_refused_at_the_place() {
         (format!("{full}hosts = [\"a.example\", \"https://b.example\"]\n"), "5:23", "not a host name"),
         (format!("{full}hosts = [\"a.example\", \"a.example\"]\n"), "5:23", "listed twice"),
         (format!("{full}hosts = [\"10.0.0.1\"]\n"), "5:10", "not a host name"),
+        (format!("{full}hosts = [\"localhost\"]\n"), "5:10", "a host name of the app's own"),
         (format!("{full}fallback = \"index.html\"\n"), "5:12", "add `assets`"),
         (full.replace("a.wasm", "/etc/passwd"), "4:13", "relative path"),
         (full.replace("a.wasm", "a\\\\b.wasm"), "4:13", "write the path with `/`"),
