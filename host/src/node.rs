@@ -30,7 +30,7 @@ use crate::lifecycle::Lifecycle;
 use crate::logs::LogKeeper;
 use crate::peers::Peers;
 use crate::reconcile::{
-    self, Apps, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch,
+    self, Apps, Attempts, Heartbeat, LocalReleases, Preparer, Registration, SettingsTask, StorageWatch,
 };
 use crate::settings::{LiveSettings, LogLevel};
 
@@ -191,6 +191,7 @@ async fn run_in_control(config: Config, log_level: LogLevel) -> anyhow::Result<(
         announcements.clone(),
         runtime.clone(),
         local.clone(),
+        Attempts::open(data.join("cache/attempts")).context("opening the local cache")?,
         settings.clone(),
         shards.handles.clone(),
     );

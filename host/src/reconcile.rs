@@ -4,6 +4,7 @@
 
 mod app_config;
 mod apps;
+mod attempts;
 mod collect;
 mod heal;
 mod local;
@@ -12,6 +13,7 @@ mod prepare;
 mod settings;
 
 pub use apps::Apps;
+pub use attempts::Attempts;
 pub use collect::collect_forever;
 pub use heal::heal_forever;
 pub use local::LocalReleases;

@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use typecase_harness::bundles::Bundle;
 use typecase_harness::{TestNode, eventually, files, guests};
 
 use crate::bystander;
@@ -95,6 +96,38 @@ async fn killed_at_any_moment_of_a_rollback() {
         .await;
         assert_nothing_half_done(&node);
     }
+}
+
+/// A release that ends the process whenever it is prepared is given up; here it only takes so long that the process can be
+/// ended from outside.
+#[tokio::test]
+async fn killed_again_and_again_by_one_candidate() {
+    const ATTEMPTS: u32 = 3;
+    let mut node = TestNode::start().await;
+    bystander::publish(&node).await;
+    node.publish_wasm("hello", guests::hello_saying(1)).await;
+    let slow = Bundle::of("hello").component(guests::component(&guests::guest("hostile")));
+    let slow = slow.manifest("health = \"/never\"").zip();
+    let publishing = tokio::spawn({
+        let api = node.api();
+        async move { api.try_send(Method::PUT, "/api/v1/apps/hello/releases", slow.into()).await }
+    });
+    let attempt = node.data().join("cache/attempts/hello.2");
+    for ended in 1..=ATTEMPTS {
+        eventually("it is being prepared", async || {
+            attempt.metadata().is_ok_and(|file| file.len() == u64::from(ended)).then_some(())
+        })
+        .await;
+        node.kill9();
+        node.restart().await;
+    }
+    let newest = settled(&node).await;
+    assert_eq!(newest["state"], "failed", "{newest}");
+    assert!(newest["failure"].to_string().contains("has ended 3 times"), "{newest}");
+    assert!(!publishing.await.unwrap().is_ok_and(|answer| answer.status == 200));
+    assert!(!attempt.exists());
+    assert_eq!(node.get("/hello/").await.expect(200).text(), "release 00001\n");
+    bystander::assert_serves(&node).await;
 }
 
 /// The newest release of hello, once nothing is being rolled out any more.

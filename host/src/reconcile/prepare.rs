@@ -13,6 +13,7 @@ use typecase_runtime::{ComponentLabels, PrepareError, Runtime};
 use typecase_store::{Store, StoreError};
 
 use super::app_config::AppConfigs;
+use super::attempts::{ATTEMPTS_MAX, Attempts};
 use super::local::{LocalReleases, Unpacked};
 use crate::ingress::{HealthError, LiveRelease, check_health};
 use crate::settings::LiveSettings;
@@ -32,6 +33,7 @@ struct Inner {
     announcements: Announcements,
     runtime: Arc<Runtime>,
     local: LocalReleases,
+    attempts: Attempts,
     settings: Arc<LiveSettings>,
     configs: AppConfigs,
     /// Runtimes of the data plane: guests never run on the control plane's.
@@ -54,6 +56,11 @@ pub enum NotPrepared {
     Assets(String),
     #[error(transparent)]
     Health(#[from] HealthError),
+    #[error(
+        "the node's process has ended {ATTEMPTS_MAX} times while it prepared this release; its log may say how. Publish it \
+         again to have it tried again"
+    )]
+    EndsProcess,
     #[error("preparing was interrupted: {0}")]
     Interrupted(String),
 }
@@ -71,12 +78,14 @@ impl Preparer {
         announcements: Announcements,
         runtime: Arc<Runtime>,
         local: LocalReleases,
+        attempts: Attempts,
         settings: Arc<LiveSettings>,
         shards: Vec<Handle>,
     ) -> Self {
         let next_shard = AtomicUsize::new(0);
         let configs = AppConfigs::new(store.clone());
-        let inner = Inner { store, announcements, runtime, local, settings, configs, shards, next_shard };
+        let inner =
+            Inner { store, announcements, runtime, local, attempts, settings, configs, shards, next_shard };
         Self { inner: Arc::new(inner) }
     }
 
@@ -111,6 +120,7 @@ impl Preparer {
 
     /// Loads a candidate and calls its health path.
     pub async fn load_and_check(&self, release: &Release) -> Result<Arc<LiveRelease>, NotPrepared> {
+        let _attempt = self.inner.attempts.begin(release).ok_or(NotPrepared::EndsProcess)?;
         let live = self.load(release).await?;
         let shards = &self.inner.shards;
         let shard = self.inner.next_shard.fetch_add(1, Ordering::Relaxed) % shards.len().max(1);
