@@ -356,6 +356,28 @@ fn a_process_has_four_engines_and_three_unsafe_places() {
     );
 }
 
+/// Hostile code ends or stalls its reader.
+#[test]
+fn uploaded_code_is_read_by_child_processes_alone() {
+    let readers = ["inspect(", "dwarf::symbols(", ".precompile_component("];
+    let mut found = BTreeSet::new();
+    for source in sources("host").into_iter().filter(|source| !source.is_test()) {
+        let calls = |line: &str| {
+            let is_asking =
+                line.contains("compiler.inspect(") || line.contains(".inspect(move") || line.contains("fn ");
+            !is_asking && readers.iter().any(|reader| line.contains(reader))
+        };
+        if source.code.lines().any(calls) {
+            found.insert(source.path);
+        }
+    }
+    // The second calls what it was given, the third is for the author's own machine.
+    assert_eq!(
+        Vec::from_iter(found),
+        ["host/crates/runtime/src/compile/child.rs", "host/src/judge.rs", "host/src/judge/offline.rs"]
+    );
+}
+
 #[test]
 fn files_are_short_and_named_after_their_module() {
     let mut offences = Vec::new();

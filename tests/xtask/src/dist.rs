@@ -73,7 +73,10 @@ fn lay_out(folder: &Path, linked: &Path, server: &Path) -> Result<()> {
     bolt.instrument(linked, &counting, &counts)?;
     load(&counting)?;
     step("laying out its code");
-    bolt.lay_out(linked, &counts, server)?;
+    // Another file, because the former server may be running.
+    let laid_out = folder.join("typecase-laid-out");
+    bolt.lay_out(linked, &counts, &laid_out)?;
+    fs::rename(&laid_out, server).with_context(|| format!("could not write {}", server.display()))?;
     fs::remove_file(counting).context("could not remove the server that counts")
 }
 

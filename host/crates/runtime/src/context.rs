@@ -1,25 +1,22 @@
 //! What all calls of one component share: whose they are, their limits, and where failures are told.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use metrics::counter;
 use tokio::sync::Semaphore;
-use typecase_model::{EntryLevel, EntrySource, Limits};
+use typecase_model::Limits;
 use wasmtime::{Engine, Store};
 
 use crate::config::{ConfigSnapshot, ReleaseConfig};
 use crate::cpu::CpuMeter;
-use crate::crash::symbols::Symbols;
+use crate::crash::reporter::Reporter;
 use crate::engine::WasiGeneration;
 use crate::error::{CallError, CallErrorKind};
-use crate::log_sink::{AppLog, Words};
 use crate::pace::Pace;
 use crate::state::InstanceState;
 
 pub(crate) struct Context {
-    log: Arc<AppLog>,
-    symbols: Arc<Symbols>,
+    reporter: Arc<Reporter>,
     pub(crate) limits: Limits,
     /// The node's allowance of instances that wait for a request.
     pub(crate) idle_slots: Arc<Semaphore>,
@@ -32,8 +29,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(
-        log: AppLog,
-        symbols: Arc<Symbols>,
+        reporter: Arc<Reporter>,
         limits: Limits,
         idle_slots: Arc<Semaphore>,
         config: Option<Arc<ReleaseConfig>>,
@@ -41,13 +37,12 @@ impl Context {
         engine: Engine,
         pace: Pace,
     ) -> Arc<Self> {
-        let log = Arc::new(log);
-        Arc::new(Self { log, symbols, limits, idle_slots, config, generation, engine, pace })
+        Arc::new(Self { reporter, limits, idle_slots, config, generation, engine, pace })
     }
 
     pub(crate) fn new_store(&self, request_id: Arc<str>, cpu: CpuMeter) -> Store<InstanceState> {
         let config = self.config.as_ref().map(|config| config.snapshot());
-        let (log, before_guest) = (self.log.clone(), self.pace.before_guest());
+        let (log, before_guest) = (self.reporter.log.clone(), self.pace.before_guest());
         InstanceState::new_store(&self.engine, &self.limits, log, config, request_id, cpu, before_guest)
     }
 
@@ -65,29 +60,18 @@ impl Context {
     }
 
     pub(crate) async fn explain(&self, error: &CallError) -> String {
-        self.symbols.report_in_full(error).await
+        self.reporter.report_in_full(error).await
     }
 
     /// Reports a failed call once, where it is known best; the client learns the kind and the request id.
     pub(crate) fn report(&self, error: &CallError, request_id: &Arc<str>) {
-        let app = &self.log.labels.app;
+        let app = &self.reporter.log.labels.app;
         let (name, code) = (app.as_str().to_owned(), error.kind.code());
         counter!("typecase_call_failures_total", "app" => name, "code" => code).increment(1);
         if matches!(error.kind, CallErrorKind::Overloaded | CallErrorKind::ClientTimeout) {
             tracing::debug!(app.name = %app, request.id = &**request_id, "{error}");
             return;
         }
-        let (log, request_id, error_code) = (self.log.clone(), request_id.clone(), error.kind.code());
-        let at = SystemTime::now();
-        self.symbols.report_when_known(error, move |report| {
-            let words = Words {
-                level: EntryLevel::Error,
-                source: EntrySource::Host,
-                message: report,
-                context: None,
-                error_code: Some(error_code),
-            };
-            log.write_at(at, &request_id, &words);
-        });
+        self.reporter.tell(error, request_id);
     }
 }

@@ -2,7 +2,7 @@
 
 mod backtrace;
 pub(crate) mod dwarf;
-pub(crate) mod symbols;
+pub(crate) mod reporter;
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};

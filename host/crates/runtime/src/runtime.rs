@@ -17,7 +17,7 @@ use crate::compile::{CompileError, CompilePolicy, Compiler};
 use crate::component::{Component, Proxy};
 use crate::config::{self, ReleaseConfig};
 use crate::context::Context;
-use crate::crash::symbols::{SymbolReader, Symbols};
+use crate::crash::reporter::{Reporter, SymbolReader};
 use crate::engine::{self, CompileEffort, EngineKind, PoolSize, WasiGeneration};
 use crate::labels::ComponentLabels;
 use crate::log_sink::{AppLog, LogSink};
@@ -215,10 +215,11 @@ impl Runtime {
         let pre: InstancePre<InstanceState> = serving.linker.instantiate_pre(&code).map_err(link_error)?;
         let config = config::is_imported(&code, &serving.engine).then_some(config);
         let idle_slots = self.idle_slots.clone();
-        let (log, engine) = (AppLog::new(labels, self.log.clone()), serving.engine.clone());
+        let engine = serving.engine.clone();
+        let log = AppLog::new(labels, self.log.clone());
+        let reporter = Reporter::new(log, self.symbols.clone(), path.to_owned());
         let pace = Pace::new(self.before_guest);
-        let symbols = Symbols::new(self.symbols.clone(), path.to_owned());
-        let context = Context::new(log, symbols, limits, idle_slots, config, generation, engine, pace);
+        let context = Context::new(reporter, limits, idle_slots, config, generation, engine, pace);
         let proxy = match generation {
             WasiGeneration::P2 => {
                 Proxy::P2(Arc::new(P2::new(context.clone(), ProxyPre::new(pre).map_err(link_error)?)))

@@ -1,19 +1,21 @@
-//! Where in the source a component failed: asked of a child process, and remembered.
+//! Tells an app's log why its calls failed, and where in the source: that is asked of a child process, and remembered.
 //!
-//! Only failures that are new wait for that; clients never do.
+//! Only failures at places that are new wait for that; clients never do.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use typecase_model::{EntryLevel, EntrySource};
 
 use super::backtrace;
 use super::dwarf::Symbol;
 use crate::compile::Compiler;
 use crate::error::CallError;
+use crate::log_sink::{AppLog, Words};
 
 /// How long a report waits for its places, those of other apps before it included; then it goes without.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -40,8 +42,9 @@ impl SymbolReader {
     }
 }
 
-/// The places in one component's source.
-pub(crate) struct Symbols {
+/// Tells the failures of one component's calls.
+pub(crate) struct Reporter {
+    pub(crate) log: Arc<AppLog>,
     reader: SymbolReader,
     component: PathBuf,
     /// Held while a child is asked, so that many failures at one place ask once.
@@ -57,44 +60,45 @@ struct Known {
     has_none: bool,
 }
 
-impl Symbols {
-    pub(crate) fn new(reader: SymbolReader, component: PathBuf) -> Arc<Self> {
-        let (asking, known) = (tokio::sync::Mutex::new(()), Mutex::default());
-        Arc::new(Self { reader, component, asking, known })
+impl Reporter {
+    pub(crate) fn new(log: AppLog, reader: SymbolReader, component: PathBuf) -> Arc<Self> {
+        let (log, asking, known) = (Arc::new(log), tokio::sync::Mutex::new(()), Mutex::default());
+        Arc::new(Self { log, reader, component, asking, known })
     }
 
-    /// The whole report: what happened, and where, as far as that is known now.
-    pub(crate) fn report(&self, error: &CallError) -> String {
-        let known = self.known();
-        let of = |offset: usize| known.symbols.get(&offset).map_or(&[][..], Vec::as_slice);
-        format!("{}{}", error.detail, backtrace::lines(&error.trace, of))
-    }
-
-    /// Hands the report over when its places are known, or when that takes too long; also when the process ends before.
-    pub(crate) fn report_when_known(
-        self: &Arc<Self>,
-        error: &CallError,
-        tell: impl FnOnce(&str) + Send + 'static,
-    ) {
-        // When it goes out of scope, it is told.
-        let report = Untold { report: self.report(error), tell: Some(tell) };
+    /// Writes to the app's log, when the places are known or that takes too long; also when the process ends before.
+    pub(crate) fn tell(self: &Arc<Self>, error: &CallError, request_id: &Arc<str>) {
+        let mut entry = Untold {
+            log: self.log.clone(),
+            request_id: request_id.clone(),
+            at: SystemTime::now(),
+            error_code: error.kind.code(),
+            report: self.report(error),
+        };
         if self.unknown(error).is_empty() {
             return;
         }
         let Ok(place) = self.reader.waiting.clone().try_acquire_owned() else {
             return;
         };
-        let (this, error, mut report) = (self.clone(), error.clone(), report);
+        let (this, error) = (self.clone(), error.clone());
         self.reader.runtime.spawn(async move {
             let _place = place;
-            report.becomes(this.report_in_full(&error).await);
+            entry.becomes(this.report_in_full(&error).await);
         });
     }
 
-    /// Waits until the places are known, or for [`WAIT_MAX`].
+    /// What happened, and where; waits until that is known, or for [`WAIT_MAX`].
     pub(crate) async fn report_in_full(&self, error: &CallError) -> String {
         let _ = tokio::time::timeout(WAIT_MAX, self.learn(error)).await;
         self.report(error)
+    }
+
+    /// The same as far as it is known now.
+    fn report(&self, error: &CallError) -> String {
+        let known = self.known();
+        let of = |offset: usize| known.symbols.get(&offset).map_or(&[][..], Vec::as_slice);
+        format!("{}{}", error.detail, backtrace::lines(&error.trace, of))
     }
 
     async fn learn(&self, error: &CallError) {
@@ -127,22 +131,30 @@ impl Symbols {
     }
 }
 
-/// Tells its report when it goes.
-struct Untold<F: FnOnce(&str)> {
+/// An entry of the log, written when it goes out of scope.
+struct Untold {
+    log: Arc<AppLog>,
+    request_id: Arc<str>,
+    at: SystemTime,
+    error_code: &'static str,
     report: String,
-    tell: Option<F>,
 }
 
-impl<F: FnOnce(&str)> Untold<F> {
+impl Untold {
     fn becomes(&mut self, report: String) {
         self.report = report;
     }
 }
 
-impl<F: FnOnce(&str)> Drop for Untold<F> {
+impl Drop for Untold {
     fn drop(&mut self) {
-        if let Some(tell) = self.tell.take() {
-            tell(&self.report);
-        }
+        let words = Words {
+            level: EntryLevel::Error,
+            source: EntrySource::Host,
+            message: &self.report,
+            context: None,
+            error_code: Some(self.error_code),
+        };
+        self.log.write_at(self.at, &self.request_id, &words);
     }
 }
