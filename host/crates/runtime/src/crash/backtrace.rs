@@ -78,7 +78,7 @@ fn frames_of(call: &Call, symbols: &[Symbol]) -> Vec<Frame> {
     let of_symbol = |(index, symbol): (usize, &Symbol)| {
         // Debug information has short names; only the function that is really there has its full one elsewhere.
         let full = function.clone().filter(|name| index == outermost && name.contains("::"));
-        let name = full.or_else(|| symbol.name.as_deref().map(demangled)).or_else(|| function.clone());
+        let name = full.or_else(|| symbol.name.clone()).or_else(|| function.clone());
         let place = symbol.file.as_deref().map(|file| {
             let mut place = file.to_owned();
             if let Some(line) = symbol.line {
@@ -94,7 +94,8 @@ fn frames_of(call: &Call, symbols: &[Symbol]) -> Vec<Frame> {
     symbols.iter().enumerate().map(of_symbol).collect()
 }
 
-fn demangled(name: &str) -> String {
+/// The name as its author wrote it.
+pub(super) fn demangled(name: &str) -> String {
     // Debug information has no better name for these: `{closure#0}`, `{async_fn#0}`, `{async_block#0}`.
     if let Some((unnamed, _)) = name.strip_prefix('{').and_then(|rest| rest.split_once('#')) {
         return unnamed.replace('_', " ");

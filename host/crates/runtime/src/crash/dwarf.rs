@@ -8,11 +8,14 @@ use addr2line::gimli::{self, EndianSlice, LittleEndian};
 use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
-/// Functions that were inlined into each other at one place.
-const INLINED_MAX: usize = 32;
-const TEXT_CHARS_MAX: usize = 512;
+use super::backtrace;
 
-/// One function of the source at a place in the code, as DWARF names it.
+/// Functions that were inlined into each other at one place.
+const INLINED_MAX: usize = 16;
+/// Of a name that can be read, and of a file's.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// One function of the source at a place in the code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Symbol {
     pub(crate) name: Option<String>,
@@ -88,7 +91,8 @@ fn functions(context: &Context<'_>, address: u64) -> Vec<Symbol> {
         && let Ok(Some(frame)) = frames.next()
     {
         let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
-        let name = frame.function.as_ref().and_then(|function| Some(cut(&function.raw_name().ok()?)));
+        let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+        let name = name.map(|name| cut(&backtrace::demangled(&name)));
         let location = frame.location.as_ref();
         symbols.push(Symbol {
             name,

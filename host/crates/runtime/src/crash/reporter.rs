@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -23,8 +23,11 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Reports of all apps that wait; further ones go without places at once.
 const WAITING_MAX: usize = 64;
 
-/// Places that are remembered of one component.
-const KNOWN_MAX: usize = 4_096;
+/// How long a component that did not say is not asked again.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Places that are remembered of one component: at most some 2 MiB, mostly a hundredth of it.
+const KNOWN_MAX: usize = 256;
 
 /// What all components of a node share: the way to a child.
 #[derive(Clone)]
@@ -56,8 +59,8 @@ pub(crate) struct Reporter {
 struct Known {
     /// By the offset into the component.
     symbols: HashMap<usize, Vec<Symbol>>,
-    /// It has no debug information, or some that nobody can read in time.
-    has_none: bool,
+    /// It has no debug information, or some that could not be read in time; not asked again until then.
+    silent_until: Option<Instant>,
 }
 
 impl Reporter {
@@ -110,7 +113,7 @@ impl Reporter {
         let symbols = self.reader.compiler.symbols(&self.component, &offsets).await;
         let mut known = self.known();
         match symbols {
-            None => known.has_none = true,
+            None => known.silent_until = Some(Instant::now() + SILENCE),
             Some(symbols) => {
                 if known.symbols.len() + offsets.len() > KNOWN_MAX {
                     known.symbols.clear();
@@ -122,8 +125,11 @@ impl Reporter {
 
     fn unknown(&self, error: &CallError) -> Vec<usize> {
         let known = self.known();
-        let offsets = error.trace.iter().filter_map(|frame| frame.offset);
-        offsets.filter(|offset| !known.has_none && !known.symbols.contains_key(offset)).collect()
+        if known.silent_until.is_some_and(|until| Instant::now() < until) {
+            return Vec::new();
+        }
+        let offsets = error.trace.iter().filter_map(|call| call.offset);
+        offsets.filter(|offset| !known.symbols.contains_key(offset)).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
