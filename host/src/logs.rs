@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use typecase_model::AppName;
-use typecase_runtime::{LogQueue, LogSink};
+use typecase_runtime::{LateEntries, LogQueue, LogSink};
 
 use crate::config::{EchoApps, LogConfig};
 use collector::Collector;
@@ -50,6 +50,7 @@ pub struct AppLogs(Arc<Shared>);
 
 struct Shared {
     live: Mutex<Live>,
+    late: LateEntries,
     history: History,
     reads: Arc<Semaphore>,
     places: Arc<Semaphore>,
@@ -88,7 +89,7 @@ impl LogKeeper {
         queue: LogQueue,
     ) -> io::Result<Self> {
         let folder = folder.join("apps");
-        let logs = AppLogs::new(folder.clone(), config.app_files);
+        let logs = AppLogs::new(folder.clone(), config.app_files, queue.late_entries());
         let bytes_max = u64::from(config.app_file_mb) * 1024 * 1024;
         let (files, writer) = FileWriter::start(Files::new(folder, bytes_max, config.app_files, node))?;
         let echo = match config.echo_apps {
@@ -117,9 +118,10 @@ impl Drop for LogKeeper {
 }
 
 impl AppLogs {
-    fn new(folder: PathBuf, files: u32) -> Self {
+    fn new(folder: PathBuf, files: u32, late: LateEntries) -> Self {
         Self(Arc::new(Shared {
             live: Mutex::default(),
+            late,
             history: History::new(folder, files),
             reads: Arc::new(Semaphore::new(READS_MAX)),
             places: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
@@ -128,11 +130,13 @@ impl AppLogs {
 
     #[cfg(test)]
     pub fn for_test(folder: &Path) -> Self {
-        Self::new(folder.to_owned(), 1)
+        Self::new(folder.to_owned(), 1, typecase_runtime::log_queue().1.late_entries())
     }
 
-    /// The newest `tail` entries of an app on this node that pass a filter.
+    /// The newest `tail` entries of an app on this node that pass a filter, with those that are still to be written of what
+    /// has happened.
     pub async fn newest(&self, app: &AppName, filter: &Filter, tail: usize) -> Newest {
+        self.0.late.written().await;
         let found = self.live().recent.newest(app, filter, tail);
         self.with_history(app, filter, tail, found).await
     }

@@ -79,3 +79,16 @@ async fn many_traps_at_once_all_name_the_place() {
         assert!(entry["message"].as_str().unwrap().contains("hostile/src/lib.rs:"), "{entry}");
     }
 }
+
+/// To find the place takes a moment; nobody who asks has to ask twice.
+#[tokio::test]
+async fn a_log_that_is_read_right_after_a_failure_has_it() {
+    let node = TestNode::start().await;
+    let component = guests::component(&guests::guest("hostile"));
+    let bundle = Bundle::of("hostile").component(component).manifest("health = \"/ok\"");
+    node.publish_wasm("hostile", bundle.zip()).await;
+    node.get("/hostile/trap").await.expect_problem(502, "guest-trap");
+    let entries = node.api().log("hostile", "").await;
+    let [entry] = &entries[..] else { panic!("{entries:#?}") };
+    assert!(entry["message"].as_str().unwrap().contains("hostile/src/lib.rs:"), "{entry}");
+}

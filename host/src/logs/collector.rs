@@ -62,7 +62,7 @@ impl Collector {
     }
 
     fn take(&mut self, received: Received, batch: &mut Batch) {
-        let Received { entry, left_out } = received;
+        let Received { entry, left_out, late: _late } = received;
         if left_out > 0 {
             counter!("typecase_app_log_left_out_total", "app" => entry.app.as_str().to_owned())
                 .increment(left_out);

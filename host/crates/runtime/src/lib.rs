@@ -42,7 +42,9 @@ pub use engine::{CompileEffort, MEMORIES_MAX, WasiGeneration};
 pub use error::{CallError, CallErrorKind};
 pub use inspect::{InspectError, Inspection, inspect};
 pub use labels::ComponentLabels;
-pub use log_sink::{APP_BYTES_PER_SECOND, LogQueue, LogSink, NoEntry, Received, log_queue};
+pub use log_sink::{
+    APP_BYTES_PER_SECOND, LateEntries, LateEntry, LogQueue, LogSink, NoEntry, Received, log_queue,
+};
 pub use pace::BeforeGuest;
 pub use request::{BodyFate, RequestBody};
 pub use runtime::{PrepareError, Runtime, RuntimePolicy};

@@ -3,6 +3,8 @@
 //! What does not fit is left out and counted. Each app has a rate of its own, and at most as much of the queue as is
 //! still free for others, so that one that writes forever takes nothing from them.
 
+mod late;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -11,6 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use typecase_model::{EntryLevel, EntrySource, LogEntry};
 
 use crate::labels::ComponentLabels;
+use late::Announcer;
+
+pub use late::{LateEntries, LateEntry};
 
 /// Entries of all apps that wait for the reader.
 const ENTRIES_MAX: usize = 16_384;
@@ -27,12 +32,14 @@ const ENTRY_OVERHEAD_BYTES: usize = 256;
 pub struct LogSink {
     entries: SyncSender<Arrival>,
     waiting_bytes: Arc<AtomicUsize>,
+    late: Announcer,
 }
 
 /// The side of whoever keeps the logs.
 pub struct LogQueue {
     entries: Receiver<Arrival>,
     waiting_bytes: Arc<AtomicUsize>,
+    late: LateEntries,
 }
 
 /// An entry, and how many of its app's were left out before it.
@@ -40,6 +47,8 @@ pub struct LogQueue {
 pub struct Received {
     pub entry: LogEntry,
     pub left_out: u64,
+    /// To be dropped when readers see the entry, if it was announced.
+    pub late: Option<LateEntry>,
 }
 
 /// Why there is no entry.
@@ -56,6 +65,7 @@ struct Arrival {
     entry: Option<Box<LogEntry>>,
     bytes: usize,
     account: Arc<Account>,
+    late: Option<LateEntry>,
 }
 
 /// What one loaded release has written lately.
@@ -78,19 +88,25 @@ pub(crate) struct AppLog {
 pub fn log_queue() -> (LogSink, LogQueue) {
     let (sender, receiver) = sync_channel(ENTRIES_MAX);
     let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    let queue = LogQueue { entries: receiver, waiting_bytes: waiting_bytes.clone() };
-    (LogSink { entries: sender, waiting_bytes }, queue)
+    let late = Announcer::default();
+    let queue = LogQueue { entries: receiver, waiting_bytes: waiting_bytes.clone(), late: late.entries() };
+    (LogSink { entries: sender, waiting_bytes, late }, queue)
 }
 
 impl LogSink {
     /// Tells the reader, after all that was written before, that nothing of interest follows. False while the queue
     /// is full.
     pub fn end(&self) -> bool {
-        self.entries.try_send(Arrival { entry: None, bytes: 0, account: Arc::default() }).is_ok()
+        self.entries.try_send(Arrival { entry: None, bytes: 0, account: Arc::default(), late: None }).is_ok()
     }
 }
 
 impl LogQueue {
+    /// Those that will still come of what has happened.
+    pub fn late_entries(&self) -> LateEntries {
+        self.late.clone()
+    }
+
     /// Waits for the next entry, on a thread that may.
     pub fn next(&self, timeout: Duration) -> Result<Received, NoEntry> {
         let arrival = self.entries.recv_timeout(timeout).map_err(|error| match error {
@@ -101,7 +117,7 @@ impl LogQueue {
         self.waiting_bytes.fetch_sub(arrival.bytes, Ordering::Relaxed);
         arrival.account.waiting_bytes.fetch_sub(arrival.bytes, Ordering::Relaxed);
         let left_out = arrival.account.left_out.swap(0, Ordering::Relaxed);
-        Ok(Received { entry, left_out })
+        Ok(Received { entry, left_out, late: arrival.late })
     }
 }
 
@@ -119,13 +135,24 @@ impl AppLog {
         Self { labels, sink, account: Arc::default() }
     }
 
-    /// Hands an entry over, or counts it as left out. Texts are copied only when there is room for them.
-    pub(crate) fn write(&self, request_id: &Arc<str>, words: &Words<'_>) {
-        self.write_at(SystemTime::now(), request_id, words);
+    /// Says that an entry follows which takes a moment to complete.
+    pub(crate) fn announce(&self) -> LateEntry {
+        self.sink.late.announce()
     }
 
-    /// The same for what happened a moment ago.
-    pub(crate) fn write_at(&self, at: SystemTime, request_id: &Arc<str>, words: &Words<'_>) {
+    /// Hands an entry over, or counts it as left out. Texts are copied only when there is room for them.
+    pub(crate) fn write(&self, request_id: &Arc<str>, words: &Words<'_>) {
+        self.write_at(SystemTime::now(), request_id, words, None);
+    }
+
+    /// The same for what happened a moment ago, and may have been announced.
+    pub(crate) fn write_at(
+        &self,
+        at: SystemTime,
+        request_id: &Arc<str>,
+        words: &Words<'_>,
+        late: Option<LateEntry>,
+    ) {
         let at = at.duration_since(UNIX_EPOCH).unwrap_or_default();
         let bytes = words.message.len() + words.context.map_or(0, str::len) + ENTRY_OVERHEAD_BYTES;
         if !self.has_room(bytes, words.source, at.as_secs() as i64) {
@@ -145,7 +172,7 @@ impl AppLog {
         }));
         self.sink.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.account.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let arrival = Arrival { entry, bytes, account: self.account.clone() };
+        let arrival = Arrival { entry, bytes, account: self.account.clone(), late };
         if self.sink.entries.try_send(arrival).is_err() {
             self.sink.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.account.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use super::backtrace;
 use super::dwarf::Symbol;
 use crate::compile::Compiler;
 use crate::error::CallError;
-use crate::log_sink::{AppLog, Words};
+use crate::log_sink::{AppLog, LateEntry, Words};
 
 /// How long a report waits for its places, those of other apps before it included; then it goes without.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -25,6 +25,9 @@ const WAITING_MAX: usize = 64;
 
 /// How long a component that did not say is not asked again.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// How late an entry may be to bear the time of what it tells of.
+const BACKDATED_MAX: Duration = Duration::from_millis(500);
 
 /// Places that are remembered of one component: at most some 2 MiB, mostly a hundredth of it.
 const KNOWN_MAX: usize = 256;
@@ -77,6 +80,7 @@ impl Reporter {
             at: SystemTime::now(),
             error_code: error.kind.code(),
             report: self.report(error),
+            late: None,
         };
         if self.unknown(error).is_empty() {
             return;
@@ -84,6 +88,7 @@ impl Reporter {
         let Ok(place) = self.reader.waiting.clone().try_acquire_owned() else {
             return;
         };
+        entry.late = Some(self.log.announce());
         let (this, error) = (self.clone(), error.clone());
         self.reader.runtime.spawn(async move {
             let _place = place;
@@ -144,6 +149,7 @@ struct Untold {
     at: SystemTime,
     error_code: &'static str,
     report: String,
+    late: Option<LateEntry>,
 }
 
 impl Untold {
@@ -161,6 +167,9 @@ impl Drop for Untold {
             context: None,
             error_code: Some(self.error_code),
         };
-        self.log.write_at(self.at, &self.request_id, &words);
+        // Much later it would stand before others that have been read.
+        let is_recent = self.at.elapsed().is_ok_and(|passed| passed < BACKDATED_MAX);
+        let at = if is_recent { self.at } else { SystemTime::now() };
+        self.log.write_at(at, &self.request_id, &words, self.late.take());
     }
 }
