@@ -5,6 +5,7 @@
 //! and ends; with [`CompileEffort::Little`] one that compiled stays for the next component, which is often nearly the same.
 
 mod child;
+pub(crate) mod dwarf;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use crate::crash::dwarf::Symbol;
 use crate::engine::{CompileEffort, EngineKind};
 use crate::inspect::{InspectError, Inspection};
+use dwarf::Symbol;
 use worker::{Worker, WorkerError};
 
 pub use child::child_main;

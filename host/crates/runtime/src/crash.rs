@@ -1,14 +1,11 @@
 //! The report of a failed call, for whoever wrote the app: what happened in the first line, where in those below it.
 
 mod backtrace;
-pub(crate) mod dwarf;
 pub(crate) mod reporter;
 
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
-
-pub(crate) use self::backtrace::Call;
 
 use crate::error::{CallError, CallErrorKind, Ending, Interrupted};
 

@@ -13,8 +13,6 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::inspect::Inspection;
-
 /// How often a computing guest is interrupted, in milliseconds; also the grain of `cpu_ms`.
 ///
 /// A request of another app waits for at most one such slice at a time.
@@ -92,7 +90,7 @@ pub enum InitialMemory {
 
 impl InitialMemory {
     /// What suits a component with so much data in its modules.
-    fn of_data(bytes: u64) -> Self {
+    pub fn of_data(bytes: u64) -> Self {
         if bytes <= COPIED_BYTES_MAX { Self::Copied } else { Self::Mapped }
     }
 }
@@ -105,11 +103,6 @@ pub struct EngineKind {
 }
 
 impl EngineKind {
-    /// What suits a component.
-    pub fn of(inspection: &Inspection) -> Self {
-        Self { generation: inspection.generation, memory: InitialMemory::of_data(inspection.data_bytes) }
-    }
-
     pub const ALL: [Self; 4] = [
         Self { generation: WasiGeneration::P2, memory: InitialMemory::Copied },
         Self { generation: WasiGeneration::P2, memory: InitialMemory::Mapped },

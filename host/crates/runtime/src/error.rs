@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::crash::Call;
-
 /// A failed call. The kind is for the client, the detail for the app's log.
 #[derive(Debug, Clone)]
 pub struct CallError {
@@ -12,6 +10,15 @@ pub struct CallError {
     pub detail: String,
     /// Where in the guest, if it ran.
     pub(crate) trace: Vec<Call>,
+}
+
+/// A function of the machine that had been called and had not returned.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) function: Option<String>,
+    pub(crate) function_index: u32,
+    /// Into the component's file.
+    pub(crate) offset: Option<usize>,
 }
 
 /// What a failed instance leaves behind that tells why.

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use wasmparser::{Encoding, Parser, Payload, Validator, WasmFeatures};
 
-use crate::engine::WasiGeneration;
+use crate::engine::{EngineKind, InitialMemory, WasiGeneration};
 
 /// Imports and exports a component may have at its top level; compilers produce a few dozen.
 const NAMES_MAX: usize = 1_000;
@@ -36,6 +36,13 @@ pub struct Inspection {
     pub data_bytes: u64,
     /// It came as a core module.
     pub is_adapted: bool,
+}
+
+impl Inspection {
+    /// The engine that suits the component.
+    pub fn engine(&self) -> EngineKind {
+        EngineKind { generation: self.generation, memory: InitialMemory::of_data(self.data_bytes) }
+    }
 }
 
 /// Why a component cannot be served; each message says what to change.

@@ -8,8 +8,7 @@ use rustix::process::{Resource, Rlimit, Signal};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::Engine;
 
-use super::{Answer, Job};
-use crate::crash::dwarf;
+use super::{Answer, Job, dwarf};
 use crate::engine::{CompileEffort, EngineKind, compiler_engine};
 use crate::inspect::inspect;
 
@@ -80,7 +79,7 @@ impl Compilation {
             Job::Compile { input, output } => {
                 let uploaded = read(&input)?;
                 let (inspection, component) = inspect(&uploaded).map_err(|error| error.to_string())?;
-                let kind = EngineKind::of(&inspection);
+                let kind = inspection.engine();
                 let engine = self.engine(kind)?;
                 let code = engine.precompile_component(&component).map_err(|error| format!("{error:#}"))?;
                 std::fs::write(OsStr::from_bytes(&output), code)

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use wasmtime::WasmBacktrace;
 
-use super::dwarf::Symbol;
+use crate::compile::dwarf::{Symbol, demangled};
+use crate::error::Call;
 
 /// Frames that are shown; deep recursion takes one.
 const FRAMES_MAX: usize = 24;
@@ -39,15 +40,6 @@ struct Frame {
     name: String,
     place: Option<String>,
     owner: Owner,
-}
-
-/// A function of the machine that had been called and had not returned.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    function: Option<String>,
-    function_index: u32,
-    /// Into the component's file.
-    pub(super) offset: Option<usize>,
 }
 
 /// Innermost first.
@@ -92,16 +84,6 @@ fn frames_of(call: &Call, symbols: &[Symbol]) -> Vec<Frame> {
         frame(name.unwrap_or_else(|| "<inlined function>".to_owned()), place)
     };
     symbols.iter().enumerate().map(of_symbol).collect()
-}
-
-/// The name as its author wrote it.
-pub(super) fn demangled(name: &str) -> String {
-    // Debug information has no better name for these: `{closure#0}`, `{async_fn#0}`, `{async_block#0}`.
-    if let Some((unnamed, _)) = name.strip_prefix('{').and_then(|rest| rest.split_once('#')) {
-        return unnamed.replace('_', " ");
-    }
-    // Without the hashes that tell versions of a crate apart.
-    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 fn frame(name: String, place: Option<String>) -> Frame {

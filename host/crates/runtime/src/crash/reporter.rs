@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 use typecase_model::{EntryLevel, EntrySource};
 
 use super::backtrace;
-use super::dwarf::Symbol;
 use crate::compile::Compiler;
+use crate::compile::dwarf::Symbol;
 use crate::error::CallError;
 use crate::log_sink::{AppLog, LateEntry, Words};
 

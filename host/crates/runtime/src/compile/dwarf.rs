@@ -8,8 +8,6 @@ use addr2line::gimli::{self, EndianSlice, LittleEndian};
 use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
-use super::backtrace;
-
 /// Functions that were inlined into each other at one place.
 const INLINED_MAX: usize = 16;
 /// Of a name that can be read, and of a file's.
@@ -92,7 +90,7 @@ fn functions(context: &Context<'_>, address: u64) -> Vec<Symbol> {
     {
         let cut = |text: &str| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
         let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-        let name = name.map(|name| cut(&backtrace::demangled(&name)));
+        let name = name.map(|name| cut(&demangled(&name)));
         let location = frame.location.as_ref();
         symbols.push(Symbol {
             name,
@@ -102,4 +100,14 @@ fn functions(context: &Context<'_>, address: u64) -> Vec<Symbol> {
         });
     }
     symbols
+}
+
+/// The name as its author wrote it.
+pub(crate) fn demangled(name: &str) -> String {
+    // Debug information has no better name for these: `{closure#0}`, `{async_fn#0}`, `{async_block#0}`.
+    if let Some((unnamed, _)) = name.strip_prefix('{').and_then(|rest| rest.split_once('#')) {
+        return unnamed.replace('_', " ");
+    }
+    // Without the hashes that tell versions of a crate apart.
+    format!("{:#}", rustc_demangle::demangle(name))
 }
