@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use typecase_harness::bundles::Bundle;
+use typecase_harness::debug_info::leb128;
 use typecase_harness::{TestNode, command, eventually, files, guests};
 
 use crate::bystander::Bystander;
@@ -429,14 +430,4 @@ fn nested_components(depth: usize) -> Vec<u8> {
 fn nested_types(depth: usize) -> Vec<u8> {
     let types = [&[1][..], &[0x41, 1, 1].repeat(depth), &[0x41, 0]].concat();
     [EMPTY_COMPONENT, &[7], &leb128(types.len()), &types].concat()
-}
-
-fn leb128(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 0x7f {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
 }

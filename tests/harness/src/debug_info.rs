@@ -60,7 +60,7 @@ fn with_sections(component: &[u8], new: &[(&str, Vec<u8>)]) -> Vec<u8> {
         *kind != CUSTOM || !body[start..start + length].starts_with(b".debug_")
     });
     for (name, content) in new {
-        inner.push((CUSTOM, [&encoded(name.len()), name.as_bytes(), content].concat()));
+        inner.push((CUSTOM, [&leb128(name.len()), name.as_bytes(), content].concat()));
     }
     *module = joined(&module[..HEAD_BYTES], &inner);
     joined(&component[..HEAD_BYTES], &outer)
@@ -80,7 +80,7 @@ fn joined(head: &[u8], sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = head.to_vec();
     for (kind, body) in sections {
         bytes.push(*kind);
-        bytes.extend(encoded(body.len()));
+        bytes.extend(leb128(body.len()));
         bytes.extend(body);
     }
     bytes
@@ -99,7 +99,8 @@ fn number(bytes: &[u8], mut at: usize) -> (usize, usize) {
     }
 }
 
-fn encoded(mut value: usize) -> Vec<u8> {
+/// A number as WebAssembly and DWARF write it.
+pub fn leb128(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while value > 0x7f {
         bytes.push(value as u8 | 0x80);

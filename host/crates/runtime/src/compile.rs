@@ -212,7 +212,7 @@ impl Compiler {
 }
 
 /// A file that goes with this value, unless the path is taken out first.
-pub(crate) struct Unfinished<'a>(pub Option<&'a Path>);
+struct Unfinished<'a>(Option<&'a Path>);
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
