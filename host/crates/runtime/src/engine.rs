@@ -149,7 +149,7 @@ fn code_config(kind: EngineKind, effort: CompileEffort) -> Config {
         config.cranelift_opt_level(OptLevel::None);
     }
     config.epoch_interruption(true);
-    // Debug information is read in a child process, see `crash`.
+    // Debug information is read in a child process, see `compile`.
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.max_wasm_stack(WASM_STACK_BYTES);
     config.async_stack_size(FIBER_STACK_BYTES);
