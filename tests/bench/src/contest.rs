@@ -10,8 +10,8 @@ use crate::process::Server;
 use crate::wrk::Target;
 
 /// One contender's turn. What else the host computes slows a machine for seconds at a time: in short turns, all
-/// contenders meet it alike.
-const TURN: Duration = Duration::from_secs(2);
+/// contenders meet it alike, and there are enough of them for a median that says something. wrk takes no less.
+const TURN: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Lets sockets close and freed memory return before the next one's turn.
 const PAUSE: Duration = Duration::from_millis(300);
