@@ -21,7 +21,7 @@ pub struct Options {
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Length of a round; contenders answer in turns of two seconds, as many as fill the rounds
+    /// Length of a round; contenders answer in turns of one second, as many as fill the rounds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
     pub seconds: Option<u64>,
     /// How many rounds
